@@ -1,0 +1,110 @@
+"""Every task payload, its kind and its queue: what is asked, as small frozen values."""
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.identifiers import EntityId
+from core.topology import QueueName
+
+Algorithm = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Payload(BaseModel):
+    """Base of all payloads; unknown fields are refused, so that a misspelt one is not silently ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+    queue: ClassVar[QueueName]
+    max_attempts: ClassVar[int] = 3
+
+    @property
+    def exclusive_key(self) -> str | None:
+        """At most one task of the kind with this key is queued or running."""
+        return None
+
+    @property
+    def coalesce_key(self) -> str | None:
+        """A queued task of the kind with this key already promises the same work."""
+        return None
+
+
+class TrainPayload(Payload):
+    """Train models on everything that happened and make the first of them current."""
+
+    kind = "train"
+    queue = "train"
+
+    scope: Literal["full"] = Field(default="full", description="How much is trained anew.")
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("als", "popular"), min_length=1, max_length=8, description="What to train; the first becomes the current model."
+    )
+    refresh_lists: bool = Field(default=True, description="Whether all lists are computed anew with the new model.")
+
+    @property
+    def exclusive_key(self) -> str:
+        return "train"
+
+
+class RecommendPayload(Payload):
+    """Compute the list of one user from the user's whole history."""
+
+    kind = "recommend"
+    queue = "interactive"
+
+    user_id: EntityId = Field(description="Whose list.", examples=["42"])
+
+    @property
+    def coalesce_key(self) -> str:
+        return self.user_id
+
+
+class RefreshListsPayload(Payload):
+    """Compute the lists of all users, in shards that run on as many workers as there are."""
+
+    kind = "refresh_lists"
+    queue = "batch"
+
+    shard_count: int = Field(default=8, ge=1, le=1024, description="Into how many tasks the users are divided.")
+
+    @property
+    def exclusive_key(self) -> str:
+        return "refresh_lists"
+
+
+class RefreshShardPayload(Payload):
+    """Compute the lists of the users of one shard; submitted by `refresh_lists`."""
+
+    kind = "refresh_shard"
+    queue = "batch"
+
+    shard: int = Field(ge=0)
+    shard_count: int = Field(ge=1, le=1024)
+
+    @property
+    def coalesce_key(self) -> str:
+        return f"{self.shard}/{self.shard_count}"
+
+
+PAYLOADS: Final[dict[str, type[Payload]]] = {
+    payload.kind: payload for payload in (TrainPayload, RecommendPayload, RefreshListsPayload, RefreshShardPayload)
+}
+
+
+class PayloadNotUnderstood(Exception):
+    """A stored payload whose kind or version this process does not know."""
+
+
+def parse(kind: str, version: int, payload: dict[str, Any]) -> Payload:
+    """The payload of a task row.
+
+    Raises `PayloadNotUnderstood` for an unknown kind or version and pydantic's `ValidationError` for wrong fields.
+    """
+    known = PAYLOADS.get(kind)
+    if known is None:
+        raise PayloadNotUnderstood(f"no task kind is named {kind!r}; known are {', '.join(sorted(PAYLOADS))}")
+    if version != known.version:
+        raise PayloadNotUnderstood(f"{kind} payload version {version} is not understood; this process knows version {known.version}")
+    return known.model_validate(payload)

@@ -1,0 +1,41 @@
+"""A hand-written SQL statement as a value, so that the async app and the sync worker run the very same text."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, LiteralString, TypeVar
+
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import dict_row
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Generic[T]):
+    """SQL with named placeholders (`%(name)s`), its parameters, and how its rows become a value."""
+
+    sql: LiteralString
+    params: Mapping[str, object]
+    read: Callable[[list[Row]], T]
+
+    def run(self, connection: Connection[Any]) -> T:
+        """Execute in the connection's open transaction and read the result."""
+        with connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self.sql, self.params)
+            return self.read(cursor.fetchall() if cursor.description else [])
+
+    async def run_async(self, connection: AsyncConnection[Any]) -> T:
+        """`run` for the event loop."""
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(self.sql, self.params)
+            return self.read(await cursor.fetchall() if cursor.description else [])
+
+
+def nothing(_rows: list[Row]) -> None:
+    """The reading of a statement whose rows do not matter."""
+
+
+def first_or_none(rows: list[Row]) -> Row | None:
+    """The reading of a statement that finds at most one row."""
+    return rows[0] if rows else None

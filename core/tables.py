@@ -1,0 +1,238 @@
+"""Every table of Marquee; times are UTC and aware, ids of users and items are chosen by the client."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+
+NOW = text("clock_timestamp()")
+EMPTY_ARRAY = text("'{}'")
+EMPTY_OBJECT = text("'{}'::jsonb")
+RANDOM_UUID = text("gen_random_uuid()")
+
+
+def timestamp(**options: Any) -> Any:
+    """A nullable `timestamptz` column."""
+    return Field(default=None, sa_column=Column(DateTime(timezone=True), **options))
+
+
+def written_at() -> Any:
+    """A `timestamptz` column that the database fills in when the row is inserted."""
+    return timestamp(nullable=False, server_default=NOW)
+
+
+def texts() -> Any:
+    """A `text[]` column, empty by default."""
+    return Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY))
+
+
+def document() -> Any:
+    """A `jsonb` object column, empty by default."""
+    return Field(default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=EMPTY_OBJECT))
+
+
+def reference(target: str, *, ondelete: str = "CASCADE", nullable: bool = False, **options: Any) -> Any:
+    """A `text` foreign key to a user's or an item's id."""
+    return Field(default=None, sa_column=Column(Text, ForeignKey(target, ondelete=ondelete), nullable=nullable, **options))
+
+
+class User(SQLModel, table=True):
+    """Somebody recommendations are made for; most have no account."""
+
+    __tablename__ = "users"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    name: str | None = Field(default=None, sa_type=Text)
+    preferred_categories: list[str] = texts()
+    attributes: dict[str, Any] = document()
+    created_at: datetime = written_at()
+
+
+class Account(SQLModel, table=True):
+    """Somebody who signs in; linked to at most one user."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        Index("uq_accounts_email", text("lower(email)"), unique=True),
+        CheckConstraint("role IN ('user', 'service', 'admin')", name="role"),
+    )
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True, sa_column_kwargs={"server_default": RANDOM_UUID})
+    email: str = Field(sa_type=Text)
+    password_hash: str = Field(sa_type=Text)
+    role: str = Field(default="user", sa_type=Text)
+    user_id: str | None = reference("users.id", ondelete="SET NULL", nullable=True, unique=True)
+    is_active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    created_at: datetime = written_at()
+
+
+class RefreshToken(SQLModel, table=True):
+    """One link of a chain of rotating refresh tokens; showing a used link again ends its whole family (RFC 9700, 4.14.2)."""
+
+    __tablename__ = "refresh_tokens"
+
+    token_hash: str = Field(primary_key=True, sa_type=Text)
+    family_id: uuid.UUID = Field(index=True)
+    account_id: uuid.UUID = Field(foreign_key="accounts.id", ondelete="CASCADE", index=True)
+    expires_at: datetime = timestamp(nullable=False)
+    used_at: datetime | None = timestamp()
+    revoked_at: datetime | None = timestamp()
+    created_at: datetime = written_at()
+
+
+class Item(SQLModel, table=True):
+    """A thing that can be recommended."""
+
+    __tablename__ = "items"
+    __table_args__ = (Index("ix_items_categories", "categories", postgresql_using="gin"),)
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    title: str = Field(sa_type=Text)
+    categories: list[str] = texts()
+    tags: list[str] = texts()
+    released_at: datetime | None = timestamp()
+    image_url: str | None = Field(default=None, sa_type=Text)
+    description: str | None = Field(default=None, sa_type=Text)
+    attributes: dict[str, Any] = document()
+    is_hidden: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    created_at: datetime = written_at()
+
+
+class Interaction(SQLModel, table=True):
+    """User × item × type × value × time; the same event told twice is one row."""
+
+    __tablename__ = "interactions"
+    __table_args__ = (
+        Index("uq_interactions_event", "user_id", "occurred_at", "item_id", "type", unique=True),
+        CheckConstraint("type IN ('watch', 'rating', 'like', 'dislike', 'bookmark', 'view')", name="type"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    user_id: str = reference("users.id")
+    item_id: str = reference("items.id", index=True)
+    type: str = Field(sa_type=Text)
+    value: float
+    occurred_at: datetime = timestamp(nullable=False)
+    created_at: datetime = written_at()
+
+
+class Task(SQLModel, table=True):
+    """A unit of work somebody asked for: at once the queue, the outbox and the truth."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index("uq_tasks_idem_key", "owner", "idem_key", unique=True, postgresql_where=text("idem_key IS NOT NULL")),
+        Index(
+            "uq_tasks_exclusive_key",
+            "kind",
+            "exclusive_key",
+            unique=True,
+            postgresql_where=text("exclusive_key IS NOT NULL AND state IN ('queued', 'running')"),
+        ),
+        Index("ix_tasks_coalesce_key", "kind", "coalesce_key", postgresql_where=text("coalesce_key IS NOT NULL AND state = 'queued'")),
+        Index("ix_tasks_due", "queue", text("priority DESC"), "available_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_tasks_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("ix_tasks_owner", "owner", text("created_at DESC"), "id"),
+        Index("ix_tasks_created_at", text("created_at DESC"), "id"),
+        Index("ix_tasks_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired', 'dead')", name="state"),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL AND lease_owner IS NOT NULL)", name="lease"),
+        CheckConstraint(
+            "(state IN ('succeeded', 'failed', 'cancelled', 'expired', 'dead')) = (finished_at IS NOT NULL)", name="finished_at"
+        ),
+        CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
+        CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempt"),
+    )
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True, sa_column_kwargs={"server_default": RANDOM_UUID})
+    kind: str = Field(sa_type=Text)
+    queue: str = Field(sa_type=Text)
+    payload: dict[str, Any] = document()
+    payload_version: int = Field(default=1)
+    owner: str = Field(sa_type=Text)
+    parent_id: uuid.UUID | None = None
+    idem_key: str | None = Field(default=None, sa_type=Text)
+    request_hash: str = Field(sa_type=Text)
+    exclusive_key: str | None = Field(default=None, sa_type=Text)
+    coalesce_key: str | None = Field(default=None, sa_type=Text)
+    state: str = Field(default="queued", sa_type=Text, sa_column_kwargs={"server_default": "queued"})
+    priority: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    attempt: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    max_attempts: int
+    requeue_count: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    lease_owner: str | None = Field(default=None, sa_type=Text)
+    lease_until: datetime | None = timestamp()
+    available_at: datetime = written_at()
+    deadline_at: datetime | None = timestamp()
+    cancel_requested: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    progress: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    progress_note: str | None = Field(default=None, sa_type=Text)
+    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    correlation_id: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = written_at()
+    started_at: datetime | None = timestamp()
+    finished_at: datetime | None = timestamp()
+
+
+class ModelVersion(SQLModel, table=True):
+    """A trained recommender in the registry; its arrays are an artifact in the store."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (Index("uq_model_versions_current", "is_current", unique=True, postgresql_where=text("is_current")),)
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    algorithm: str = Field(sa_type=Text)
+    artifact: str = Field(sa_type=Text)
+    artifact_bytes: int = Field(sa_type=BigInteger)
+    parameters: dict[str, Any] = document()
+    metrics: dict[str, Any] = document()
+    data_window: dict[str, Any] = document()
+    training_seconds: float
+    task_id: uuid.UUID | None = Field(default=None, foreign_key="tasks.id", ondelete="SET NULL")
+    is_current: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    created_at: datetime = written_at()
+
+
+class RecommendationList(SQLModel, table=True):
+    """The stored list of one user: the entries in order, made by one model version at one time."""
+
+    __tablename__ = "recommendation_lists"
+
+    user_id: str = reference("users.id", primary_key=True)
+    list_id: uuid.UUID
+    model_version_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("model_versions.id", ondelete="SET NULL"), index=True)
+    )
+    entries: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    is_cold: bool
+    history_count: int
+    computed_at: datetime = written_at()
+
+
+class Schedule(SQLModel, table=True):
+    """A task that the dispatcher submits by the clock."""
+
+    __tablename__ = "schedules"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    payload: dict[str, Any] = document()
+    cron: str = Field(sa_type=Text)
+    timezone: str = Field(default="UTC", sa_type=Text, sa_column_kwargs={"server_default": "UTC"})
+    is_enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    next_fire_at: datetime | None = timestamp()
+    last_fired_at: datetime | None = timestamp()
+    created_at: datetime = written_at()

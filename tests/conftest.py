@@ -1,0 +1,60 @@
+"""Real PostgreSQL for every test: one embedded server a test process, one migrated template, one clone a test."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from cli.database import upgrade
+from cli.embedded_postgres import EmbeddedPostgres
+
+# Nothing a test writes has to survive a crash of the machine.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The server, with a database `template_marquee` at the newest schema."""
+    # Not below pytest's tmp_path: its mode keeps out the account the server runs under when the tests run as root.
+    home = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
+    home.chmod(0o755)
+    with EmbeddedPostgres(home, options=FAST) as server:
+        upgrade(server.ensure_database("template_marquee"))
+        yield server
+    shutil.rmtree(home)
+    if server.home != home:
+        shutil.rmtree(server.home)
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a fresh database with the newest schema and no rows."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template_marquee STRATEGY FILE_COPY")
+        yield postgres.url(name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection[Any]]:
+    """A connection to the test's database, every statement its own transaction."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def movielens() -> Path:
+    """The folder of ml-latest-small (100,836 ratings), which is not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "data" / "ml-latest-small"
+    folder = Path(os.environ.get("MARQUEE_MOVIELENS", beside))
+    if not (folder / "ratings.csv").exists():
+        pytest.skip(f"MovieLens ml-latest-small is not at {folder}; set MARQUEE_MOVIELENS to its folder")
+    return folder
