@@ -1,0 +1,258 @@
+"""The recommender: public verbs that check and are the same for all, private ones that an algorithm writes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy.sparse import csr_matrix
+
+from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.selection import NOT_OFFERED, best_first
+from ml_worker.recommenders.state import DamagedModel, State, pack, unpack
+
+Progress = Callable[[float, str], None]
+"""Told the share done, 0 to 1, and a note for people; may raise to stop the training."""
+
+Arrays = Mapping[str, NDArray[Any]]
+Layout = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]
+"""Shape and dtype of every array of a state, by name."""
+
+# A batch is answered in tiles of at most this many users and scores, so that memory does not grow with it.
+TILE_ROWS = 512
+TILE_SCORES = 1 << 24
+
+
+class NotFitted(Exception):
+    """A recommender that has neither been trained nor loaded was asked something."""
+
+
+class NothingToLearn(Exception):
+    """There is no positive interaction in the training data."""
+
+
+class TrainingDiverged(Exception):
+    """The training ended with numbers that are not finite."""
+
+
+class MismatchedHistories(Exception):
+    """Histories, rankings or exclusions that do not fit the model or each other."""
+
+
+class InvalidCount(Exception):
+    """Fewer than one result was asked for."""
+
+
+class ScoresNotFinite(Exception):
+    """An algorithm scored with numbers that are not finite."""
+
+
+class Ranking(NamedTuple):
+    """The list of one user, best first, without padding; scores are comparable within the list only."""
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+def ignore(_done: float, _note: str) -> None:
+    """The progress nobody wants to hear."""
+
+
+class Recommender(ABC):
+    """A model: learns from `Interactions`, answers `Histories`.
+
+    An algorithm is a name, a `Config` and four private verbs. `_fit` makes the arrays, `_layout` declares them, `_prepare`
+    derives what serving needs from them, `_score` and `_contributions` serve. Users without a signal get the popular items,
+    whatever the algorithm.
+    """
+
+    class Config(BaseModel):
+        """What can be chosen about a training; saved with the model."""
+
+        model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str]
+    quality_floor: ClassVar[float]
+    """NDCG@10 that the contract test asks for on MovieLens ml-latest-small; how it is measured stands there."""
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
+    """The distributions whose versions are noted in the saved model."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        if config is not None and not isinstance(config, self.Config):
+            raise TypeError(f"{type(self).__name__} is configured by {self.Config.__qualname__}, not {type(config).__qualname__}")
+        self.config = config or self.Config()
+        self._state: State | None = None
+
+    @property
+    def is_fitted(self) -> bool:
+        return self._state is not None
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The ids of the columns. Raises `NotFitted`."""
+        return self._fitted().item_ids
+
+    def fit(self, interactions: Interactions, *, progress: Progress = ignore) -> None:
+        """Learn from nothing, whatever was learnt before; if it fails or `progress` raises, what was learnt before stays.
+
+        Raises `NothingToLearn`, `TrainingDiverged`.
+        """
+        popularity = interactions.popularity()
+        if not (popularity > 0).any():
+            raise NothingToLearn(f"none of {len(interactions)} interactions is positive in sum by user and item")
+        arrays = {"popularity": popularity, **self._fit(interactions, progress)}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise TrainingDiverged(f"{self.name}: {name} is not finite after training with {self.config!r}")
+        self._adopt(State(self.name, self.config.model_dump(mode="json"), interactions.item_ids, arrays))
+
+    def is_personal(self, histories: Histories) -> NDArray[np.bool_]:
+        """For each user, whether the answer is personal; else it is the popular items."""
+        self._check(histories)
+        return self._find_personal(histories.matrix)
+
+    def recommend(self, histories: Histories, *, count: int, exclude: NDArray[np.bool_] | None = None) -> list[Ranking]:
+        """For each user the `count` best items of the whole catalogue, never one that is seen or excluded [items].
+
+        Shorter where fewer are left. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`, `ScoresNotFinite`.
+        """
+        items = self._check(histories)
+        if count < 1:
+            raise InvalidCount(f"{count} recommendations were asked for; at least 1 is possible")
+        if exclude is not None and (exclude.shape != (items,) or exclude.dtype != np.bool_):
+            raise MismatchedHistories(f"exclude is {exclude.dtype} {exclude.shape}, the model needs bool ({items},)")
+        rankings: list[Ranking] = []
+        for tile in _tiles(histories.matrix):
+            scores = self._score_all(tile)
+            scores[np.repeat(np.arange(tile.shape[0]), np.diff(tile.indptr)), tile.indices] = NOT_OFFERED
+            if exclude is not None:
+                scores[:, exclude] = NOT_OFFERED
+            rankings += [Ranking(*best) for best in best_first(scores, count=count)]
+        return rankings
+
+    def explain(self, histories: Histories, rankings: Sequence[Ranking], *, count: int = 3) -> list[list[NDArray[np.int32]]]:
+        """For each user and each ranked item the up to `count` liked items of the history that speak most for it, strongest first.
+
+        Empty where the answer is not personal. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
+        """
+        items = self._check(histories)
+        if count < 1:
+            raise InvalidCount(f"{count} reasons were asked for; at least 1 is possible")
+        if len(rankings) != len(histories):
+            raise MismatchedHistories(f"{len(rankings)} rankings do not belong to {len(histories)} histories")
+        if any(len(ranking.items) and not 0 <= ranking.items.min() <= ranking.items.max() < items for ranking in rankings):
+            raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
+        matrix, personal = histories.matrix, self._find_personal(histories.matrix)
+        reasons: list[list[NDArray[np.int32]]] = []
+        for row, ranking in enumerate(rankings):
+            stored = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            history = matrix.indices[stored] if personal[row] else matrix.indices[:0]
+            reasons.append(self._strongest(history, matrix.data[stored][: len(history)], ranking.items, count))
+        return reasons
+
+    def save(self) -> dict[str, bytes]:
+        """The model as files: `arrays.npz` and `model.json`. Raises `NotFitted`."""
+        return pack(self._fitted(), libraries=self.libraries)
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> Self:
+        """The model that was saved. Raises `DamagedModel`, `NewerModelFormat`."""
+        return cls.from_state(unpack(files))
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """The model with this state. Raises `DamagedModel` if it is not one of this algorithm."""
+        if state.algorithm != cls.name:
+            raise DamagedModel(f"the model was made by {state.algorithm!r}, not by {cls.name!r}")
+        try:
+            made = cls(cls.Config.model_validate(state.config))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(["config", *(str(part) for part in first["loc"])])
+            raise DamagedModel(f"model.json: {place}: {first['msg']}") from error
+        made._adopt(state)
+        return made
+
+    @abstractmethod
+    def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
+        """Train and return the arrays that `_layout` declares, without touching `self`."""
+
+    @abstractmethod
+    def _layout(self, items: int) -> Layout:
+        """The arrays of a model of so many items, beside the common `popularity`."""
+
+    @abstractmethod
+    def _prepare(self, arrays: Arrays) -> None:
+        """Take over checked arrays and derive what serving needs."""
+
+    @abstractmethod
+    def _score(self, matrix: csr_matrix) -> NDArray[np.float32]:
+        """The scores of all items [users × items] for histories that each like something the model knows."""
+
+    @abstractmethod
+    def _contributions(self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        """How much each item of one user's history adds to the score of each ranked item [ranked × history]."""
+
+    def _find_personal(self, matrix: csr_matrix) -> NDArray[np.bool_]:
+        # An item that nobody liked when the model was trained says nothing about the user's taste.
+        speaks = (matrix.data > 0) & (self._popularity[matrix.indices] > 0)
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        return np.bincount(rows[speaks], minlength=matrix.shape[0]).astype(np.bool_)
+
+    @property
+    def _popularity(self) -> NDArray[np.float32]:
+        return self._fitted().arrays["popularity"]
+
+    def _fitted(self) -> State:
+        if self._state is None:
+            raise NotFitted(f"{self.name} has been neither trained nor loaded")
+        return self._state
+
+    def _check(self, histories: Histories) -> int:
+        items = len(self.item_ids)
+        if histories.matrix.shape[1] != items:
+            raise MismatchedHistories(f"the histories have {histories.matrix.shape[1]} columns, the model has {items} items")
+        return items
+
+    def _adopt(self, state: State) -> None:
+        items = len(state.item_ids)
+        layout: Layout = {"popularity": ((items,), np.float32), **self._layout(items)}
+        if state.arrays.keys() != layout.keys():
+            raise DamagedModel(f"{self.name} consists of {sorted(layout)}, not of {sorted(state.arrays)}")
+        for name, (shape, dtype) in layout.items():
+            array = state.arrays[name]
+            if array.shape != shape or array.dtype != dtype:
+                raise DamagedModel(f"{name} is {array.dtype} {array.shape}, a model of {items} items needs {np.dtype(dtype)} {shape}")
+            if not np.isfinite(array).all():
+                raise DamagedModel(f"{name} holds numbers that are not finite")
+        self._prepare(state.arrays)
+        self._state = state
+
+    def _score_all(self, matrix: csr_matrix) -> NDArray[np.float32]:
+        personal = self._find_personal(matrix)
+        scores = np.empty(matrix.shape, dtype=np.float32)
+        scores[~personal] = self._popularity
+        if personal.any():
+            scores[personal] = self._score(matrix if personal.all() else matrix[personal])
+        broken = np.count_nonzero(~np.isfinite(scores).all(axis=1))
+        if broken:
+            raise ScoresNotFinite(f"{self.name} scored {broken} of {len(scores)} users with numbers that are not finite")
+        return scores
+
+    def _strongest(
+        self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32], count: int
+    ) -> list[NDArray[np.int32]]:
+        liked = np.flatnonzero(weights > 0)
+        if not len(liked) or not len(ranked):
+            return [np.empty(0, dtype=np.int32) for _ in ranked]
+        speaks = self._contributions(history, weights, ranked)[:, liked]
+        order = np.argsort(-speaks, axis=1, kind="stable")[:, :count]
+        return [history[liked[places[row[places] > 0]]].astype(np.int32) for row, places in zip(speaks, order, strict=True)]
+
+
+def _tiles(matrix: csr_matrix) -> Iterator[csr_matrix]:
+    rows, items = matrix.shape
+    step = min(TILE_ROWS, max(1, TILE_SCORES // max(1, items)))
+    return (matrix[start : start + step] if rows > step else matrix for start in range(0, rows, step))

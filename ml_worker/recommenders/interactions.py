@@ -1,0 +1,163 @@
+"""The data recommenders learn from and the live histories they answer: plain arrays, checked once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+
+
+class InvalidInteractions(Exception):
+    """Arrays that do not describe interactions; the message says which and where."""
+
+
+class InvalidHistories(Exception):
+    """A matrix that does not hold histories; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interactions:
+    """Who met what, how strongly and when: the training data of every recommender.
+
+    A weight says how much the event speaks for the item: positive liked, negative disliked, zero met without a verdict.
+    Users and items of the vocabularies need not occur in any event. Raises `InvalidInteractions`.
+    """
+
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    users: NDArray[np.int32]  # [events] index into user_ids
+    items: NDArray[np.int32]  # [events] index into item_ids
+    weights: NDArray[np.float32]  # [events]
+    times: NDArray[np.int64]  # [events] seconds since the epoch, UTC
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("users", np.int32), ("items", np.int32), ("weights", np.float32), ("times", np.int64)):
+            _check_column(name, getattr(self, name), dtype=np.dtype(dtype), length=len(self.users))
+        for name, ids in (("user_ids", self.user_ids), ("item_ids", self.item_ids)):
+            _check_vocabulary(name, ids)
+        _check_range("users", self.users, len(self.user_ids))
+        _check_range("items", self.items, len(self.item_ids))
+        _check_finite("weights", self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @classmethod
+    def from_events(
+        cls,
+        user_ids: Sequence[str],
+        item_ids: Sequence[str],
+        weights: ArrayLike,
+        times: ArrayLike,
+        *,
+        catalogue: Iterable[str] = (),
+    ) -> "Interactions":
+        """Interactions from one entry an event; `catalogue` adds items nobody met. The vocabularies are sorted."""
+        users, items = sorted(set(user_ids)), sorted({*item_ids, *catalogue})
+        # What does not fit into float32 becomes infinite and is refused like everything infinite.
+        with np.errstate(over="ignore"):
+            strengths = np.asarray(weights, dtype=np.float64).astype(np.float32)
+        return cls(
+            user_ids=tuple(users),
+            item_ids=tuple(items),
+            users=_indices(user_ids, users),
+            items=_indices(item_ids, items),
+            weights=strengths,
+            times=np.asarray(times, dtype=np.int64),
+        )
+
+    def matrix(self) -> csr_matrix:
+        """The weights as a float32 matrix [users × items]; several events of a pair are summed, zeros stay stored."""
+        shape = (len(self.user_ids), len(self.item_ids))
+        with np.errstate(over="ignore"):
+            summed = coo_matrix((self.weights, (self.users, self.items)), shape=shape).tocsr()
+        _check_finite("weights summed by user and item", summed.data)
+        return summed
+
+    def popularity(self) -> NDArray[np.float32]:
+        """How much all users together like each item [items].
+
+        A user's events of an item are summed and count no more than the strongest of them: nobody lifts an item by repetition.
+        """
+        matrix = self.matrix()
+        if not matrix.nnz:
+            return np.zeros(len(self.item_ids), dtype=np.float32)
+        # In the order of the matrix: by user, then item; a pair starts where either changes.
+        order = np.lexsort((self.items, self.users))
+        users, items = self.users[order], self.items[order]
+        is_start = np.r_[True, (users[1:] != users[:-1]) | (items[1:] != items[:-1])]
+        strongest = np.maximum.reduceat(self.weights[order], np.flatnonzero(is_start))
+        votes = np.minimum(matrix.data, strongest).clip(min=0)
+        return np.bincount(matrix.indices, weights=votes, minlength=len(self.item_ids)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histories:
+    """The live histories of a batch of users, in the columns of a model.
+
+    Float32 [batch × items of the model]: positive = liked, negative = disliked, stored zeros = seen without a verdict.
+    Every stored entry is seen. Raises `InvalidHistories`.
+    """
+
+    matrix: csr_matrix
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.matrix, csr_matrix) or self.matrix.dtype != np.float32:
+            dtype = getattr(self.matrix, "dtype", "no dtype")
+            raise InvalidHistories(f"histories are a csr_matrix of float32, not {type(self.matrix).__name__} of {dtype}")
+        if not np.isfinite(self.matrix.data).all():
+            row = int(np.searchsorted(self.matrix.indptr, np.flatnonzero(~np.isfinite(self.matrix.data))[0], side="right")) - 1
+            raise InvalidHistories(f"the history in row {row} holds a weight that is not a finite number")
+        if not self.matrix.has_canonical_format:
+            canonical = self.matrix.copy()
+            canonical.sum_duplicates()
+            object.__setattr__(self, "matrix", canonical)
+
+    def __len__(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @classmethod
+    def from_events(cls, rows: ArrayLike, items: ArrayLike, weights: ArrayLike, *, shape: tuple[int, int]) -> "Histories":
+        """Histories from one entry an event: the row of its user, the column of its item, its weight; pairs are summed."""
+        places = tuple(np.asarray(places, dtype=np.int64) for places in (rows, items))
+        with np.errstate(over="ignore"):
+            strengths = np.asarray(weights, dtype=np.float64).astype(np.float32)
+        for name, column, size in zip(("rows", "items"), places, shape, strict=True):
+            if column.shape != strengths.shape:
+                raise InvalidHistories(f"{name} has the shape {column.shape}, weights {strengths.shape}; both have one entry an event")
+            if len(column) and (column.min() < 0 or column.max() >= size):
+                raise InvalidHistories(f"{name} reach from {column.min()} to {column.max()}, outside 0 to {size - 1}")
+        return cls(coo_matrix((strengths, places), shape=shape).tocsr())
+
+
+def _indices(ids: Sequence[str], vocabulary: list[str]) -> NDArray[np.int32]:
+    index = {entry: place for place, entry in enumerate(vocabulary)}
+    return np.fromiter(map(index.__getitem__, ids), dtype=np.int32, count=len(ids))
+
+
+def _check_column(name: str, column: NDArray[np.generic], *, dtype: np.dtype[np.generic], length: int) -> None:
+    if column.ndim != 1 or len(column) != length:
+        raise InvalidInteractions(f"{name} has the shape {column.shape}; all columns have one entry an event, as users has {length}")
+    if column.dtype != dtype:
+        raise InvalidInteractions(f"{name} is of {column.dtype}, not {dtype}")
+
+
+def _check_vocabulary(name: str, ids: tuple[str, ...]) -> None:
+    wrong = next((place for place, entry in enumerate(ids) if not isinstance(entry, str)), None)
+    if wrong is not None:
+        raise InvalidInteractions(f"{name}[{wrong}] is {type(ids[wrong]).__name__}, not str")
+    if len(set(ids)) != len(ids):
+        raise InvalidInteractions(f"{name} names {len(ids) - len(set(ids))} ids more than once")
+
+
+def _check_range(name: str, column: NDArray[np.int32], size: int) -> None:
+    wrong = np.flatnonzero((column < 0) | (column >= size))
+    if len(wrong):
+        raise InvalidInteractions(f"{name}[{wrong[0]}] is {column[wrong[0]]}, outside a vocabulary of {size}")
+
+
+def _check_finite(name: str, column: NDArray[np.float32]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(column))
+    if len(wrong):
+        raise InvalidInteractions(f"{name}[{wrong[0]}] is {column[wrong[0]]}, not a finite number")
