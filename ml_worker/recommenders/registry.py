@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.state import unpack
 
-RECOMMENDERS: Final[dict[str, type[Recommender]]] = {algorithm.name: algorithm for algorithm in (Popular,)}
+RECOMMENDERS: Final[dict[str, type[Recommender]]] = {algorithm.name: algorithm for algorithm in (Popular, Als)}
 
 
 class UnknownAlgorithm(Exception):

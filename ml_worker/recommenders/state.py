@@ -75,7 +75,7 @@ def pack(state: State, *, libraries: tuple[str, ...]) -> dict[str, bytes]:
         arrays={name: _describe(array) for name, array in arrays.items()},
         item_ids=state.item_ids,
     )
-    return {ARRAYS: buffer.getvalue(), MANIFEST: manifest.model_dump_json(indent=1).encode()}
+    return {ARRAYS: buffer.getvalue(), MANIFEST: manifest.model_dump_json().encode()}
 
 
 def unpack(files: Mapping[str, bytes]) -> State:

@@ -1,0 +1,114 @@
+"""Alternating least squares for implicit feedback (Hu, Koren, Volinsky 2008): trained by `implicit`, served by numpy."""
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.recommender_base import ModelFitError
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
+from ml_worker.recommenders.interactions import Interactions
+
+
+class Als(Recommender):
+    """Factors of users and items whose product says how sure we are that a user likes an item.
+
+    What a pair weighs in the loss, its confidence, is 1 + alpha · log2(1 + |weight|): liked pairs pull towards 1, disliked ones with
+    the same force towards 0, pairs never met towards 0 with confidence 1, and pairs met without a verdict not at all.
+    Users are not stored: their factors are solved from the live history (fold-in), so a model knows nobody and serves everybody.
+    """
+
+    name: ClassVar[str] = "als"
+    quality_floor: ClassVar[float] = 0.33  # measured: 0.342
+    libraries: ClassVar[tuple[str, ...]] = ("implicit", "numpy", "scipy")
+
+    class Config(Recommender.Config):
+        """The preset; how it was chosen and how well it transfers is in docs/decisions/0003-als-preset.md."""
+
+        factors: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
+        iterations: int = Field(default=12, ge=1, le=1000, description="Passes over users and items.")
+        alpha: float = Field(default=4.0, gt=0, le=1e6, description="How much more a pair of weight 1 counts than a pair never met.")
+        regularization: float = Field(default=0.5, gt=0, le=1e6, description="In units of what noise of the same energy would need.")
+        seed: int = Field(default=0, ge=0, lt=2**32, description="Of the first factors; same data and seed, same model.")
+
+    config: Config
+
+    def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
+        signed = _confidence(interactions.matrix(), self.config.alpha)
+        regularization = self.config.regularization * _noise_norm(signed)
+
+        def report(iteration: int, *_timing: object) -> None:
+            progress((iteration + 1) / self.config.iterations, f"iteration {iteration + 1} of {self.config.iterations}")
+
+        # Implicit has its own threads; BLAS threads below them slow it down many times, and it warns where it finds them.
+        with threadpool_limits(1, "blas"):
+            # Always a new object: fitting one again would start from its old factors.
+            trained = AlternatingLeastSquares(
+                factors=self.config.factors,
+                regularization=regularization,
+                alpha=1.0,  # already in the matrix
+                iterations=self.config.iterations,
+                random_state=self.config.seed,
+            )
+            try:
+                trained.fit(signed, show_progress=False, callback=report)
+            except ModelFitError as error:
+                raise TrainingDiverged(f"als: the factors are not finite after training with {self.config!r}") from error
+        return {"item_factors": trained.item_factors, "regularization": np.array(regularization, dtype=np.float32)}
+
+    def _layout(self, items: int) -> Layout:
+        return {"item_factors": ((items, self.config.factors), np.float32), "regularization": ((), np.float32)}
+
+    def _prepare(self, arrays: Arrays) -> None:
+        self._factors = arrays["item_factors"].astype(np.float64)
+        # What everybody's equations begin with: every item with confidence 1 and preference 0, and the regularization.
+        self._gram = self._factors.T @ self._factors + arrays["regularization"] * np.eye(self.config.factors)
+
+    def _score(self, matrix: csr_matrix) -> NDArray[np.float32]:
+        users, factors = matrix.shape[0], self.config.factors
+        equations, sides = np.empty((users, factors, factors)), np.empty((users, factors, 1))
+        for row in range(users):
+            stored = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            equations[row], pulls = self._equation(matrix.indices[stored], matrix.data[stored])
+            sides[row, :, 0] = pulls.sum(axis=0)
+        solved = np.linalg.solve(equations, sides)[:, :, 0]
+        scores: NDArray[np.float32] = solved.astype(np.float32) @ self._fitted().arrays["item_factors"].T
+        return scores
+
+    def _contributions(self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.float64]:
+        # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
+        equation, pulls = self._equation(history, weights)
+        return self._factors[ranked] @ np.linalg.solve(equation, pulls.T)
+
+    def _equation(self, history: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """One user's normal equations: the left side A [factors × factors], and the right side as its terms [history × factors]."""
+        factors = self._factors[history]
+        signed = _signed_confidence(weights.astype(np.float64), self.config.alpha)
+        left = self._gram + (factors.T * (np.abs(signed) - 1)) @ factors
+        return left, np.maximum(signed, 0)[:, None] * factors
+
+
+def _signed_confidence(weights: NDArray[np.floating], alpha: float) -> NDArray[np.floating]:
+    """What implicit takes: the confidence, negative where the preference is 0; exactly 0 leaves the pair out of the loss."""
+    signed: NDArray[np.floating] = np.sign(weights) * (1 + alpha * np.log2(1 + np.abs(weights)))
+    return signed
+
+
+def _confidence(matrix: csr_matrix, alpha: float) -> csr_matrix:
+    return csr_matrix((_signed_confidence(matrix.data, alpha).astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _noise_norm(signed: csr_matrix) -> float:
+    """The spectral norm of a random matrix of the shape and energy of the data: √(Σc²/users) + √(Σc²/items) (Bai and Yin 1993).
+
+    Least squares with regularization λ shrinks the singular values of the data by λ, so this is the λ that would silence pure noise:
+    the unit in which one preset fits data of any size. Users and items without a pair do not count.
+    """
+    energy = float(np.square(signed.data, dtype=np.float64).sum())
+    users, items = np.count_nonzero(np.diff(signed.indptr)), len(np.unique(signed.indices))
+    return math.sqrt(energy / users) + math.sqrt(energy / items)
