@@ -12,6 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 Pool = ConnectionPool[Connection[Any]]
 AsyncPool = AsyncConnectionPool[AsyncConnection[Any]]
 
+CONNECTION_TIMEOUT_SECONDS = 5.0
+
 
 def make_engine(url: str, *, max_size: int = 10) -> AsyncEngine:
     """The app's SQLModel engine; `url` as PostgreSQL tools write it."""
@@ -22,12 +24,22 @@ def make_engine(url: str, *, max_size: int = 10) -> AsyncEngine:
 
 def make_pool(url: str, *, max_size: int = 10) -> Pool:
     """A closed pool of psycopg connections; open it as a context manager."""
-    return ConnectionPool(url, min_size=1, max_size=max_size, open=False, check=ConnectionPool.check_connection)
+    return ConnectionPool(
+        url, min_size=1, max_size=max_size, open=False, timeout=CONNECTION_TIMEOUT_SECONDS, check=ConnectionPool.check_connection
+    )
 
 
 def make_async_pool(url: str, *, max_size: int = 10) -> AsyncPool:
-    """`make_pool` for the event loop."""
-    return AsyncConnectionPool(url, min_size=1, max_size=max_size, open=False, check=AsyncConnectionPool.check_connection)
+    """`make_pool` for the event loop. A statement outside a transaction is one round trip, for nothing is begun for it."""
+    return AsyncConnectionPool(
+        url,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        timeout=CONNECTION_TIMEOUT_SECONDS,
+        check=AsyncConnectionPool.check_connection,
+    )
 
 
 @contextmanager

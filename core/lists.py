@@ -37,7 +37,7 @@ class ComputedList:
 
     user_id: str
     list_id: uuid.UUID
-    model_version_id: int
+    model_version_id: int | None
     entries: tuple[Entry, ...]
     is_cold: bool
     history_count: int

@@ -67,7 +67,9 @@ class RefreshListsPayload(Payload):
     kind = "refresh_lists"
     queue = "batch"
 
-    shard_count: int = Field(default=8, ge=1, le=1024, description="Into how many tasks the users are divided.")
+    shard_count: int | None = Field(
+        default=None, ge=1, le=1024, description="Into how many tasks the users are divided; by default about 1,000 users each."
+    )
 
     @property
     def exclusive_key(self) -> str:
@@ -81,7 +83,7 @@ class RefreshShardPayload(Payload):
     queue = "batch"
 
     shard: int = Field(ge=0)
-    shard_count: int = Field(ge=1, le=1024)
+    shard_count: int = Field(ge=1)
 
     @property
     def coalesce_key(self) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,3 +20,10 @@ class CoreSettings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         default="console", description="console for people, json for log collectors (one object a line)."
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_postgresql(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith("postgresql://"):
+            raise ValueError("only PostgreSQL is understood: postgresql://user:password@host:port/name")
+        return value

@@ -1,0 +1,67 @@
+"""The bell: tells a slot that its queue may have work, so that it need not ask all the time."""
+
+import threading
+from abc import ABC, abstractmethod
+
+import psycopg
+
+from core.log import get_logger
+from core.topology import BELL_CHANNEL, QueueName
+
+LISTEN_SECONDS = 0.5
+RECONNECT_SECONDS = 1.0
+
+
+class Bell(ABC):
+    """Counts rings by queue. A ring is a hint and never a task: lost ones cost latency, extra ones an empty claim."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Condition()
+        self._counts: dict[str, int] = {}
+
+    @abstractmethod
+    def listen(self, stopping: threading.Event) -> None:
+        """Receive rings until `stopping` is set; runs on a thread of its own."""
+
+    def count(self, queue: QueueName) -> int:
+        """How often the queue was rung; take it before a claim and hand it to `wait` if the claim found nothing."""
+        with self._rung:
+            return self._counts.get(queue, 0)
+
+    def wait(self, queue: QueueName, *, since: int, timeout: float) -> None:
+        """Return when the queue is rung after `since` was counted, or when `timeout` seconds are over."""
+        with self._rung:
+            self._rung.wait_for(lambda: self._counts.get(queue, 0) != since, timeout)
+
+    def ring(self, *queues: str) -> None:
+        """Wake the slots of these queues."""
+        with self._rung:
+            for queue in queues:
+                self._counts[queue] = self._counts.get(queue, 0) + 1
+            self._rung.notify_all()
+
+
+class DatabaseBell(Bell):
+    """Rings with PostgreSQL's `NOTIFY`: the bell where there is no broker."""
+
+    def __init__(self, database_url: str, *, queues: tuple[QueueName, ...]) -> None:
+        super().__init__()
+        self._database_url = database_url
+        self._queues = queues
+
+    def listen(self, stopping: threading.Event) -> None:
+        log = get_logger(__name__)
+        while not stopping.is_set():
+            try:
+                self._listen_once(stopping)
+            except psycopg.OperationalError as error:
+                log.warning("the bell lost the database; polling until it is back", reason=str(error).strip())
+                stopping.wait(RECONNECT_SECONDS)
+
+    def _listen_once(self, stopping: threading.Event) -> None:
+        with psycopg.connect(self._database_url, autocommit=True) as connection:
+            connection.execute(f"LISTEN {BELL_CHANNEL}")
+            self.ring(*self._queues)  # whatever came before we listened
+            while not stopping.is_set():
+                for notification in connection.notifies(timeout=LISTEN_SECONDS):
+                    self.ring(notification.payload)

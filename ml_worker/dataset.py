@@ -1,0 +1,139 @@
+"""Reads tables into arrays: all interactions for training, the live histories of some users for ranking."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection, sql
+
+from ml_worker.recommenders.interactions import Histories, Interactions
+
+NEUTRAL_RATING = 2.5
+"""The rating that says nothing: 5 stars weigh +1, 0.5 stars −0.8 times the weight of ratings."""
+
+# Row numbers stand for ids, so that every row has the same width and the whole table is read as one array.
+_COPY = """
+COPY (
+    WITH met AS (SELECT DISTINCT user_id AS id FROM interactions),
+         numbered_users AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS number FROM met),
+         numbered_items AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS number FROM items)
+    SELECT numbered_users.number::int4, numbered_items.number::int4,
+           array_position({types}::text[], type)::int4 - 1, value::float4, extract(epoch FROM occurred_at)::int8
+    FROM interactions
+    JOIN numbered_users ON numbered_users.id = user_id
+    JOIN numbered_items ON numbered_items.id = item_id
+    ORDER BY occurred_at, interactions.id
+) TO STDOUT (FORMAT binary)
+"""
+_HEADER_BYTES, _TRAILER_BYTES = 19, 2
+# PostgreSQL's binary COPY: a field count, then each field behind its length, all big-endian.
+_ROW = np.dtype(
+    [
+        ("field_count", ">i2"),
+        ("l1", ">i4"), ("user", ">i4"),
+        ("l2", ">i4"), ("item", ">i4"),
+        ("l3", ">i4"), ("type", ">i4"),
+        ("l4", ">i4"), ("value", ">f4"),
+        ("l5", ">i4"), ("time", ">i8"),
+    ]
+)  # fmt: skip
+
+
+def read_interactions(connection: Connection[Any], weights: Mapping[str, float]) -> Interactions:
+    """Everything that happened, oldest first. Every item is in the vocabulary, also those nobody met.
+
+    `weights` maps an interaction type to its strength; see `strength`.
+    """
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # the vocabularies and the rows must agree
+    user_ids = [row[0] for row in connection.execute("SELECT DISTINCT user_id FROM interactions ORDER BY user_id")]
+    item_ids = [row[0] for row in connection.execute("SELECT id FROM items ORDER BY id")]
+    types = list(weights)
+    with connection.cursor() as cursor, cursor.copy(sql.SQL(_COPY).format(types=sql.Literal(types))) as copy:
+        data = b"".join(copy)
+    rows = np.frombuffer(data, dtype=_ROW, offset=_HEADER_BYTES, count=(len(data) - _HEADER_BYTES - _TRAILER_BYTES) // _ROW.itemsize)
+    return Interactions(
+        user_ids=tuple(user_ids),
+        item_ids=tuple(item_ids),
+        users=rows["user"].astype(np.int32),
+        items=rows["item"].astype(np.int32),
+        weights=strength(rows["type"].astype(np.intp), rows["value"].astype(np.float32), weights),
+        times=rows["time"].astype(np.int64),
+    )
+
+
+def strength(types: NDArray[np.intp], values: NDArray[np.float32], weights: Mapping[str, float]) -> NDArray[np.float32]:
+    """What each event says of the taste: its type's weight times its value, ratings measured from `NEUTRAL_RATING`.
+
+    `types` are positions in `weights`; values are stars for ratings, completion for watches and 1 for the rest.
+    """
+    scales = np.array(list(weights.values()), dtype=np.float32)
+    is_rating = types == list(weights).index("rating")
+    return scales[types] * np.where(is_rating, (values - NEUTRAL_RATING) / NEUTRAL_RATING, values).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistories:
+    """The histories of the users that exist, in the order of `user_ids`; `counts` are their interactions."""
+
+    user_ids: list[str]
+    counts: list[int]
+    histories: Histories
+
+
+_HISTORIES = """
+SELECT users.id AS user_id, item_id, type, value
+FROM users LEFT JOIN interactions ON interactions.user_id = users.id
+WHERE users.id = ANY(%s) ORDER BY users.id, occurred_at, interactions.id
+"""
+
+
+def read_histories(
+    connection: Connection[Any], user_ids: Sequence[str], *, columns: Mapping[str, int], weights: Mapping[str, float]
+) -> UserHistories:
+    """The live histories of some users in one query; `columns` maps item ids to the columns of a model.
+
+    Items the model does not know are counted but have no column. Several events of a pair are summed.
+    """
+    positions = {name: position for position, name in enumerate(weights)}
+    rows_of: dict[str, int] = {}
+    counts: list[int] = []
+    rows, items, types, values = [], [], [], []
+    for user_id, item_id, event_type, value in connection.execute(_HISTORIES, (list(user_ids),)):
+        row = rows_of.setdefault(user_id, len(rows_of))
+        if row == len(counts):
+            counts.append(0)
+        if item_id is None:  # a user without interactions
+            continue
+        counts[row] += 1
+        column = columns.get(item_id)
+        if column is not None:
+            rows.append(row)
+            items.append(column)
+            types.append(positions[event_type])
+            values.append(value)
+    told = strength(np.array(types, dtype=np.intp), np.array(values, dtype=np.float32), weights)
+    return UserHistories(list(rows_of), counts, Histories.from_events(rows, items, told, shape=(len(counts), len(columns))))
+
+
+def read_hidden(connection: Connection[Any], columns: Mapping[str, int]) -> NDArray[np.bool_]:
+    """Which columns of a model must not be recommended now because their items are hidden."""
+    is_hidden = np.zeros(len(columns), dtype=np.bool_)
+    hidden = (columns.get(row[0]) for row in connection.execute("SELECT id FROM items WHERE is_hidden"))
+    is_hidden[[column for column in hidden if column is not None]] = True
+    return is_hidden
+
+
+def count_users(connection: Connection[Any]) -> int:
+    """How many users there are."""
+    row = connection.execute("SELECT count(*) FROM users").fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_shard(connection: Connection[Any], *, shard: int, shard_count: int) -> list[str]:
+    """The users of one of `shard_count` disjoint shards that together hold every user."""
+    found = connection.execute(
+        "SELECT id FROM users WHERE mod(hashtextextended(id, 0) & 9223372036854775807, %s) = %s ORDER BY id", (shard_count, shard)
+    )
+    return [row[0] for row in found]

@@ -1,0 +1,90 @@
+"""What a task handler is given, what it gives back, and how it is declared."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from core.database import Pool
+from core.lists import ComputedList
+from core.messages import Payload
+from core.statement import Statement
+from core.tasks import Claimed
+from ml_worker.ranking import Ranker
+from ml_worker.registry import Registry
+from ml_worker.settings import WorkerSettings
+
+P = TypeVar("P", bound=Payload)
+
+
+class PermanentFailure(Exception):
+    """The task can never succeed: `code` for programs, `message` for people, saying what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[P]):
+    """A claimed task with its parsed payload."""
+
+    task: Claimed
+    payload: P
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What one task yields: its result and what shall become true together with it."""
+
+    result: dict[str, Any]
+    lists: tuple[ComputedList, ...] = ()
+    effects: tuple[Statement[Any], ...] = ()
+
+
+Answer = Product | PermanentFailure
+
+
+def no_model() -> PermanentFailure:
+    """What a task gets that needs a model before the first training."""
+    return PermanentFailure("no_model", "no model has been trained yet: submit a `train` task first")
+
+
+class ReportProgress(Protocol):
+    """Takes the share done (0 to 1) and a note; raises if the work must stop, so call it often."""
+
+    def __call__(self, done: float, note: str | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a handler may use. It reads through `pool` and never commits: its effects are its answer's."""
+
+    pool: Pool
+    registry: Registry
+    ranker: Ranker
+    settings: WorkerSettings
+    progress: ReportProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Back-off min(cap, base · 2^attempt) with full jitter, in seconds."""
+
+    base: float = 0.5
+    cap: float = 60.0
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after this attempt (counted from 1) failed."""
+        return random.uniform(0, min(self.cap, self.base * 2**attempt))  # noqa: S311 (spreads retries, protects nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler(Generic[P]):
+    """One task kind: `run` answers every job of a batch, in order."""
+
+    payload: type[P]
+    run: Callable[[Sequence[Job[P]], Context], Sequence[Answer]]
+    max_batch: int = 1
+    retry: Retry = field(default_factory=Retry)

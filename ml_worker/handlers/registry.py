@@ -1,0 +1,10 @@
+"""The table of contents: which handler runs which kind."""
+
+from typing import Any, Final
+
+from ml_worker.handlers import recommend, refresh_lists, refresh_shard, train
+from ml_worker.handlers.base import Handler
+
+HANDLERS: Final[dict[str, Handler[Any]]] = {
+    handler.payload.kind: handler for handler in (recommend.HANDLER, refresh_lists.HANDLER, refresh_shard.HANDLER, train.HANDLER)
+}

@@ -1,0 +1,105 @@
+"""The worker process: `python -m ml_worker.main`."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+
+from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
+
+from core import log
+from core.artifacts import ArtifactStore
+from core.database import Pool, make_pool
+from ml_worker.bell import Bell, DatabaseBell
+from ml_worker.handlers.base import Context
+from ml_worker.handlers.registry import HANDLERS
+from ml_worker.leases import Leases
+from ml_worker.ranking import Ranker
+from ml_worker.registry import Registry
+from ml_worker.settings import WorkerSettings
+from ml_worker.slots import Slot
+
+
+class Worker:
+    """The threads of a worker process: slots, lease renewal and the bell."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._hand_back = threading.Event()
+        self._stopped = threading.Event()
+        self._bell: Bell = DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
+
+    def run(self) -> None:
+        """Work until `stop` is called."""
+        settings = self._settings
+        slot_count = sum(settings.slots(queue) for queue in settings.worker_queues)
+        with make_pool(settings.database_url.get_secret_value(), max_size=2 * slot_count + 1) as pool:
+            leases = Leases(pool, lease_seconds=settings.lease_seconds)
+            aside = [
+                threading.Thread(target=leases.keep, args=(self._stopped,), name="leases"),
+                threading.Thread(target=self._bell.listen, args=(self._stopped,), name="bell"),
+            ]
+            slots = [threading.Thread(target=slot.run, args=(self._stopping,), name=slot.lease_owner) for slot in self._slots(pool, leases)]
+            for thread in (*aside, *slots):
+                thread.start()
+            log.get_logger(__name__).info("worker ready", queues=settings.worker_queues, slots=slot_count)
+            self._drain(slots)
+            self._stopped.set()
+            for thread in aside:
+                thread.join()
+
+    def stop(self, _signal: int | None = None, _frame: FrameType | None = None) -> None:
+        """Take no more tasks and finish those under way; called again: hand them back now."""
+        if self._stopping.is_set():
+            self._hand_back.set()
+        self._stopping.set()
+
+    def _drain(self, slots: list[threading.Thread]) -> None:
+        while not self._stopping.wait(0.2):  # short, because Python handles signals only between waits
+            pass
+        deadline = time.monotonic() + self._settings.drain_seconds
+        while any(thread.is_alive() for thread in slots):
+            self._bell.ring(*self._settings.worker_queues)  # wakes the idle ones to see that it is over
+            if time.monotonic() > deadline:
+                self._hand_back.set()
+            time.sleep(0.05)
+
+    def _slots(self, pool: Pool, leases: Leases) -> list[Slot]:
+        settings = self._settings
+        registry = Registry(ArtifactStore(settings.artifact_dir))
+        ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
+        context = Context(pool, registry, ranker, settings, progress=_ignore)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        return [
+            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, HANDLERS, self._hand_back)
+            for queue in settings.worker_queues
+            for number in range(settings.slots(queue))
+        ]
+
+
+def _ignore(done: float, note: str | None = None) -> None:
+    """Progress outside of any task."""
+
+
+def main() -> None:
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"worker: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    log.configure(level=settings.log_level, style=settings.log_format)
+    threadpool_limits(limits=1, user_api="blas")  # slots and implicit's own threads are the parallelism
+    worker = Worker(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, worker.stop)
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()

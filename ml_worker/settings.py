@@ -1,0 +1,47 @@
+"""The settings of a worker process."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from core.settings import CoreSettings
+from core.topology import QUEUE_NAMES, QueueName
+
+DEFAULT_WEIGHTS = {"rating": 1.0, "watch": 0.8, "like": 1.0, "dislike": -1.0, "bookmark": 0.5, "view": 0.2}
+
+
+class WorkerSettings(CoreSettings):
+    """Which queues a worker serves, how many tasks at once, and how it reads feedback."""
+
+    worker_queues: Annotated[tuple[QueueName, ...], NoDecode] = Field(
+        default=QUEUE_NAMES, min_length=1, description="Queues this worker serves, separated by commas."
+    )
+    interactive_slots: int = Field(default=1, ge=1, le=64, description="Batches of interactive tasks run at the same time.")
+    batch_slots: int = Field(default=1, ge=1, le=64, description="Batches of background tasks run at the same time.")
+    train_slots: int = Field(default=1, ge=1, le=8, description="Trainings run at the same time.")
+    lease_seconds: float = Field(default=30.0, ge=1, le=3600, description="How long a silent worker keeps its tasks.")
+    poll_seconds: float = Field(default=1.0, gt=0, le=60, description="How often queues are looked at when no bell rings.")
+    drain_seconds: float = Field(
+        default=20.0, ge=0, le=3600, description="How long running tasks may go on after SIGTERM before they are handed back."
+    )
+    list_length: int = Field(default=100, ge=1, le=1000, description="Entries kept in each stored list.")
+    interaction_weights: dict[str, float] = Field(
+        default=DEFAULT_WEIGHTS, description="JSON: how strongly each interaction type speaks for (or, negative, against) an item."
+    )
+
+    @field_validator("worker_queues", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("interaction_weights")
+    @classmethod
+    def _know_every_type(cls, value: dict[str, float]) -> dict[str, float]:
+        if unknown := value.keys() - DEFAULT_WEIGHTS.keys():
+            raise ValueError(f"no interaction type is named {', '.join(sorted(unknown))}; known are {', '.join(DEFAULT_WEIGHTS)}")
+        return {**DEFAULT_WEIGHTS, **value}
+
+    def slots(self, queue: QueueName) -> int:
+        """How many slots serve a queue."""
+        return {"interactive": self.interactive_slots, "batch": self.batch_slots, "train": self.train_slots}[queue]

@@ -1,0 +1,167 @@
+"""A slot works for one queue: claim a batch, run its handlers, complete it; one batch at a time."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from pydantic import ValidationError
+
+from core import lists, messages, tasks
+from core.database import transaction
+from core.log import get_logger
+from core.messages import Payload, PayloadNotUnderstood
+from core.tasks import Claimed, Outcome
+from core.topology import QueueName
+from ml_worker.bell import Bell
+from ml_worker.handlers.base import Context, Handler, Job, PermanentFailure, Product
+from ml_worker.leases import Held, Leases, WorkMustStop
+
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+MAX_PAUSE_SECONDS = 5.0
+
+Batch = Sequence[Job[Any]]
+
+log = get_logger(__name__)
+
+
+class _LeasesLost(Exception):
+    """Some tasks of a batch are no longer ours; raised inside the completing transaction to roll it back."""
+
+    def __init__(self, kept: set[Any]) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One thread's worth of work for one queue."""
+
+    queue: QueueName
+    lease_owner: str
+    bell: Bell
+    leases: Leases
+    context: Context
+    handlers: Mapping[str, Handler[Any]]
+    hand_back: threading.Event
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until `stopping` is set; the batch under way is finished or handed back first."""
+        pause = 0.1
+        while not stopping.is_set():
+            seen = self.bell.count(self.queue)
+            try:
+                if not self.work_once():
+                    self.bell.wait(self.queue, since=seen, timeout=self.context.settings.poll_seconds)
+                pause = 0.1
+            except DATABASE_ERRORS as error:
+                log.warning("database not reachable", queue=self.queue, reason=str(error).strip(), retry_in_seconds=pause)
+                stopping.wait(pause)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    def work_once(self) -> bool:
+        """Claim a batch and see it through; False if nothing was due."""
+        settings = self.context.settings
+        limit = max((handler.max_batch for handler in self.handlers.values() if handler.payload.queue == self.queue), default=1)
+        with transaction(self.context.pool) as connection:
+            claimed = tasks.claim(self.queue, lease_owner=self.lease_owner, lease_seconds=settings.lease_seconds, limit=limit).run(
+                connection
+            )
+        if not claimed:
+            return False
+        held = Held(claimed, hand_back=self.hand_back)
+        self.leases.add(held)
+        try:
+            jobs = [job for job in map(self._parse, claimed) if job is not None]
+            for kind, batch in groupby(sorted(jobs, key=_kind), key=_kind):
+                self._see_through(self.handlers[kind], list(batch), held)
+        finally:
+            self.leases.drop(held)
+        return True
+
+    def _parse(self, task: Claimed) -> Job[Payload] | None:
+        try:
+            return Job(task, messages.parse(task.kind, task.payload_version, task.payload))
+        except PayloadNotUnderstood as error:
+            self._fail(task, PermanentFailure("payload_not_understood", str(error)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            self._fail(task, PermanentFailure("payload_not_understood", f"payload.{where}: {first['msg']}"))
+        return None
+
+    def _see_through(self, handler: Handler[Any], batch: Batch, held: Held) -> None:
+        """Run and complete a batch. If it fails as a whole its tasks are run one by one, so that the good ones finish."""
+        started = time.monotonic()
+        try:
+            answers = handler.run(batch, replace(self.context, progress=held.report))
+            self._complete([(job.task, answer) for job, answer in zip(batch, answers, strict=True) if isinstance(answer, Product)])
+            for job, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, PermanentFailure):
+                    self._fail(job.task, answer)
+        except WorkMustStop:
+            self._settle_stopped(batch, held)
+        except Exception as error:
+            if len(batch) > 1:
+                log.warning("batch failed; its tasks are run one by one", kind=handler.payload.kind, count=len(batch), error=repr(error))
+                for job in batch:
+                    self._see_through(handler, [job], held)
+            else:
+                self._retry(handler, batch[0].task, error)
+        else:
+            log.info("batch done", kind=handler.payload.kind, count=len(batch), seconds=round(time.monotonic() - started, 4))
+
+    def _complete(self, done: list[tuple[Claimed, Product]]) -> None:
+        """Everything the products want and the end of their tasks in one transaction; tasks we lost take no part in it."""
+        while done:
+            try:
+                with transaction(self.context.pool) as connection:
+                    kept = tasks.complete([Outcome(task.id, task.fence, product.result) for task, product in done]).run(connection)
+                    if len(kept) < len(done):
+                        raise _LeasesLost(kept)
+                    # Two tasks of a batch may have asked for the same user: the list is stored once.
+                    if made := {one.user_id: one for _, product in done for one in product.lists}:
+                        lists.write(list(made.values())).run(connection)
+                    for _, product in done:
+                        for effect in product.effects:
+                            effect.run(connection)
+                    tasks.notify_finished([task.id for task, _ in done]).run(connection)
+                return
+            except _LeasesLost as lost:
+                log.warning("leases lost before completion", count=len(done) - len(lost.kept))
+                done = [(task, product) for task, product in done if task.id in lost.kept]
+
+    def _settle_stopped(self, batch: Batch, held: Held) -> None:
+        ours = [job.task for job in batch if job.task.id not in held.lost]
+        cancelled = [task for task in ours if task.id in held.cancelled]
+        with transaction(self.context.pool) as connection:
+            for task in cancelled:
+                tasks.finish_cancelled(task).run(connection)
+            tasks.notify_finished([task.id for task in cancelled]).run(connection)
+            tasks.release([task for task in ours if task.id not in held.cancelled]).run(connection)
+        log.info("work stopped", cancelled=len(cancelled), handed_back=len(ours) - len(cancelled), lost=len(batch) - len(ours))
+
+    def _fail(self, task: Claimed, failure: PermanentFailure) -> None:
+        log.info("task failed", task_id=str(task.id), correlation_id=task.correlation_id, kind=task.kind, code=failure.code)
+        self._end_attempt(task, code=failure.code, message=failure.message, is_permanent=True)
+
+    def _retry(self, handler: Handler[Any], task: Claimed, error: Exception) -> None:
+        log.error("attempt failed", task_id=str(task.id), correlation_id=task.correlation_id, kind=task.kind, exc_info=error)
+        # The message is shown to whoever asked; what went wrong inside is in the log under the task's id.
+        message = f"attempt {task.attempt} of {task.max_attempts} ended in an unexpected {type(error).__name__}"
+        delay = handler.retry.delay(task.attempt)
+        self._end_attempt(task, code="unexpected_error", message=message, is_permanent=False, delay_seconds=delay)
+
+    def _end_attempt(self, task: Claimed, **ending: Any) -> None:
+        with transaction(self.context.pool) as connection:
+            state = tasks.fail(task, **ending).run(connection)
+            if state in tasks.TERMINAL_STATES:
+                tasks.notify_finished([task.id]).run(connection)
+
+
+def _kind(job: Job[Any]) -> str:
+    return job.task.kind

@@ -1,0 +1,63 @@
+"""A small catalogue with a clear taste in it, and slots that run in the test."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from core.artifacts import ArtifactStore
+from core.database import Pool, make_pool
+from ml_worker.bell import DatabaseBell
+from ml_worker.handlers.base import Context, Handler
+from ml_worker.handlers.registry import HANDLERS
+from ml_worker.leases import Leases
+from ml_worker.ranking import Ranker
+from ml_worker.registry import Registry
+from ml_worker.settings import WorkerSettings
+from ml_worker.slots import Slot
+
+MakeSlot = Callable[..., Slot]
+
+
+@pytest.fixture
+def pool(database_url: str) -> Iterator[Pool]:
+    with make_pool(database_url, max_size=4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path) -> WorkerSettings:
+    return WorkerSettings(_env_file=None, database_url=database_url, artifact_dir=tmp_path, lease_seconds=30, poll_seconds=0.05)
+
+
+@pytest.fixture
+def leases(pool: Pool, settings: WorkerSettings) -> Leases:
+    return Leases(pool, lease_seconds=settings.lease_seconds)
+
+
+@pytest.fixture
+def make_slot(pool: Pool, settings: WorkerSettings, leases: Leases, tmp_path) -> MakeSlot:
+    """Makes a slot for a queue, by default with the real handlers."""
+    registry = Registry(ArtifactStore(tmp_path))
+    ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
+    context = Context(pool, registry, ranker, settings, progress=lambda done, note=None: None)
+    bell = DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
+
+    def make(queue: str = "interactive", handlers: Mapping[str, Handler[Any]] = HANDLERS, hand_back: threading.Event | None = None) -> Slot:
+        return Slot(queue, "tester", bell, leases, context, handlers, hand_back or threading.Event())  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def catalogue(connection: Connection[Any]) -> None:
+    """Ten westerns w0…w9, ten comedies c0…c9; users u0…u19, even ones like westerns, odd ones comedies; `stranger` likes nothing."""
+    connection.execute("INSERT INTO items (id, title) SELECT g || n, g || n FROM generate_series(0, 9) n, unnest(ARRAY['w', 'c']) g")
+    connection.execute("INSERT INTO users (id) SELECT 'u' || n FROM generate_series(0, 19) n UNION SELECT 'stranger'")
+    connection.execute(
+        """INSERT INTO interactions (user_id, item_id, type, value, occurred_at)
+           SELECT 'u' || u, CASE u % 2 WHEN 0 THEN 'w' ELSE 'c' END || i, 'rating', 5, now() - (u * 10 + i) * interval '1 minute'
+           FROM generate_series(0, 19) u, generate_series(0, 9) i WHERE i <> (u / 2) % 10"""
+    )

@@ -1,0 +1,63 @@
+"""Tables as arrays: numbering, strength of feedback, histories in a model's columns."""
+
+import numpy as np
+import pytest
+
+from ml_worker import dataset
+from ml_worker.settings import DEFAULT_WEIGHTS
+
+EVENTS = [
+    ("anna", "film-b", "rating", 5.0, "2024-01-01T00:00:00Z"),
+    ("anna", "film-a", "rating", 1.0, "2024-01-02T00:00:00Z"),
+    ("bert", "film-a", "like", 1.0, "2023-01-01T00:00:00Z"),
+    ("bert", "film-a", "dislike", 1.0, "2024-06-01T00:00:00Z"),
+    ("bert", "film-c", "watch", 0.5, "2024-06-02T00:00:00Z"),
+]
+
+
+@pytest.fixture
+def events(connection):
+    connection.execute("INSERT INTO users (id) VALUES ('anna'), ('bert'), ('nobody')")
+    connection.execute("INSERT INTO items (id, title) SELECT 'film-' || n, n FROM unnest(ARRAY['a', 'b', 'c', 'unseen']) n")
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO interactions (user_id, item_id, type, value, occurred_at) VALUES (%s, %s, %s, %s, %s)", EVENTS)
+
+
+def read(connection):
+    with connection.transaction():
+        return dataset.read_interactions(connection, DEFAULT_WEIGHTS)
+
+
+def test_interactions_come_in_time_order_with_every_item_in_the_vocabulary(connection, events):
+    interactions = read(connection)
+    assert interactions.user_ids == ("anna", "bert")
+    assert interactions.item_ids == ("film-a", "film-b", "film-c", "film-unseen")
+    named = [(interactions.user_ids[u], interactions.item_ids[i]) for u, i in zip(interactions.users, interactions.items, strict=True)]
+    assert named == [("bert", "film-a"), ("anna", "film-b"), ("anna", "film-a"), ("bert", "film-a"), ("bert", "film-c")]
+    assert interactions.weights.tolist() == pytest.approx([1.0, 1.0, -0.6, -1.0, 0.4])
+    assert interactions.times[0] == 1672531200
+
+
+def test_an_empty_table_is_no_interactions(connection):
+    assert len(read(connection)) == 0
+
+
+def test_histories_sum_what_a_user_said_of_an_item(connection, events):
+    columns = {"film-a": 0, "film-b": 1}
+    read = dataset.read_histories(connection, ["bert", "anna", "nobody", "deleted"], columns=columns, weights=DEFAULT_WEIGHTS)
+    assert read.user_ids == ["anna", "bert", "nobody"]
+    assert read.counts == [2, 3, 0]
+    np.testing.assert_allclose(read.histories.matrix.toarray(), [[-0.6, 1.0], [0.0, 0.0], [0.0, 0.0]], atol=1e-6)
+    assert read.histories.matrix[1].nnz == 1, "liked and disliked: no verdict, and seen all the same"
+
+
+def test_shards_hold_every_user_once(connection):
+    connection.execute("INSERT INTO users (id) SELECT 'u' || n FROM generate_series(1, 200) n")
+    shards = [dataset.read_shard(connection, shard=shard, shard_count=3) for shard in range(3)]
+    assert sorted(user for shard in shards for user in shard) == sorted(f"u{n}" for n in range(1, 201))
+    assert min(len(shard) for shard in shards) > 40
+
+
+def test_hidden_items_are_marked(connection, events):
+    connection.execute("UPDATE items SET is_hidden = true WHERE id IN ('film-b', 'film-c')")
+    assert dataset.read_hidden(connection, {"film-a": 0, "film-b": 1}).tolist() == [False, True]
