@@ -1,0 +1,122 @@
+"""What endpoints ask for, as types: sessions, connections, the account that speaks and what it may do."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+from psycopg import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.dispatcher import Dispatcher
+from app.errors import Forbidden, NotAuthenticated
+from app.notifications import FinishedTasks
+from app.security import AccessTokens, Passwords
+from app.services import accounts
+from app.services.accounts import Role, SignedIn
+from app.settings import AppSettings
+from core.database import AsyncPool, async_transaction, session_transaction
+
+PREFIX = "/api/v1"
+
+bearer = OAuth2PasswordBearer(
+    tokenUrl=f"{PREFIX}/auth/token",
+    scheme_name="account",
+    description="Sign in with the e-mail address (as username) and password of an account.",
+    auto_error=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What lives as long as the process; made by `main`."""
+
+    settings: AppSettings
+    engine: AsyncEngine
+    pool: AsyncPool
+    passwords: Passwords
+    access_tokens: AccessTokens
+    finished: FinishedTasks
+    dispatcher: Dispatcher
+
+
+def get_process(request: Request) -> Services:
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+Process = Annotated[Services, Depends(get_process)]
+
+
+def get_correlation_id(request: Request) -> str:
+    return str(request.scope["correlation_id"])
+
+
+CorrelationId = Annotated[str, Depends(get_correlation_id)]
+
+
+async def get_session(process: Process) -> AsyncIterator[AsyncSession]:
+    async with session_transaction(process.engine) as session:
+        yield session
+
+
+# scope="function": committed before the answer is sent, so that a commit that fails is not answered with success.
+Session = Annotated[AsyncSession, Depends(get_session, scope="function")]
+
+
+async def get_account(process: Process, token: Annotated[str | None, Depends(bearer)]) -> SignedIn:
+    if token is None:
+        raise NotAuthenticated("Send the header `Authorization: Bearer <access token>`.")
+    account_id = process.access_tokens.account_id(token)
+    async with process.pool.connection() as connection:
+        account = await accounts.find_signed_in(account_id).run_async(connection)
+    if account is None:
+        raise NotAuthenticated("The account of this access token is gone or no longer active.")
+    return account
+
+
+CurrentAccount = Annotated[SignedIn, Depends(get_account)]
+
+
+def require(*roles: Role) -> Callable[[SignedIn], Coroutine[Any, Any, SignedIn]]:
+    """A dependency that lets only these roles pass."""
+
+    async def get_permitted(account: CurrentAccount) -> SignedIn:
+        if account.role not in roles:
+            raise Forbidden(f"This takes the role {' or '.join(roles)}; the account has the role {account.role}.")
+        return account
+
+    return get_permitted
+
+
+Operator = Annotated[SignedIn, Depends(require("service", "admin"))]
+
+
+# Both depend on the account, so that it is looked up before a connection is held: holding one while waiting for
+# another is how a pool locks itself up.
+async def get_connection(process: Process, _account: CurrentAccount) -> AsyncIterator[AsyncConnection[Any]]:
+    async with process.pool.connection() as connection:
+        yield connection
+
+
+async def get_transaction(process: Process, _account: CurrentAccount) -> AsyncIterator[AsyncConnection[Any]]:
+    async with async_transaction(process.pool) as connection:
+        yield connection
+
+
+Connection = Annotated[AsyncConnection[Any], Depends(get_connection, scope="function")]
+Transaction = Annotated[AsyncConnection[Any], Depends(get_transaction, scope="function")]
+
+
+def acts_for_anybody(account: SignedIn) -> bool:
+    """Whether the account may read and write what belongs to other users."""
+    return account.role in {"service", "admin"}
+
+
+def check_may_act_for(account: SignedIn, user_id: str) -> None:
+    """Raise `Forbidden` unless the account may read and write what belongs to the user."""
+    if not acts_for_anybody(account) and user_id != account.user_id:
+        raise Forbidden(f"This account acts for its own user {account.user_id!r} only, not for {user_id!r}.")

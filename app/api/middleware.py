@@ -1,0 +1,82 @@
+"""What surrounds every request: correlation id, body limit, the answer to faults, one line in the log."""
+
+import re
+import time
+import uuid
+from typing import Final
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import render, unexpected
+from app.errors import BodyTooLarge
+from core.log import get_logger
+
+MAX_BODY_BYTES: Final = 10 * 1024 * 1024
+HEADER: Final = "X-Correlation-ID"
+WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+log = get_logger("app.access")
+
+
+class Envelope:
+    """Pure ASGI, so that it costs little and sees what is really sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        scope["correlation_id"] = given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+        with structlog.contextvars.bound_contextvars(correlation_id=scope["correlation_id"]):
+            await self._observe(scope, receive, send)
+
+    async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        status = 0
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = scope["correlation_id"]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, observed_send)
+        except Exception as error:
+            response = unexpected(Request(scope), error)
+            if status == 0:
+                await response(scope, receive, observed_send)
+        finally:
+            took = round((time.perf_counter() - began) * 1000, 1)
+            log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=took)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Said before the body is read. FastAPI's own limit answers in plain text, whatever the handlers say.
+        announced = Headers(scope=scope).get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
+            problem = BodyTooLarge(f"A request may have {MAX_BODY_BYTES} bytes at most; this one announces {announced}.")
+            await render(Request(scope), problem)(scope, receive, send)
+            return
+        await self._app(scope, _limited(receive), send)
+
+
+def _limited(receive: Receive) -> Receive:
+    received = 0
+
+    async def limited_receive() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return limited_receive

@@ -1,0 +1,23 @@
+"""Which routes there are."""
+
+from fastapi import APIRouter
+
+from app.api.deps import PREFIX
+from app.api.routes import accounts, health, interactions, items, models, recommendations, tasks, users
+
+router = APIRouter()
+router.include_router(health.router)
+
+for resource in (accounts, users, items, interactions, recommendations, tasks, models):
+    router.include_router(resource.router, prefix=PREFIX)
+
+TAGS = [
+    {"name": "auth", "description": "Accounts: register, sign in, stay signed in."},
+    {"name": "users", "description": "Those recommendations are made for."},
+    {"name": "items", "description": "What can be recommended."},
+    {"name": "interactions", "description": "What users do with items."},
+    {"name": "recommendations", "description": "Lists with reasons."},
+    {"name": "tasks", "description": "Work asked for: followed, listed, cancelled."},
+    {"name": "models", "description": "Trained recommenders."},
+    {"name": "health", "description": "For whoever runs the process."},
+]

@@ -1,0 +1,125 @@
+"""`/interactions`: what users do."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Self
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+
+from app.api.deps import CorrelationId, CurrentAccount, Session, Transaction, acts_for_anybody, check_may_act_for
+from app.api.problems import documented
+from app.api.shapes import Answer, Cursor, Instant, Limit, Moment, Page, Request, opened, page_of
+from app.errors import Forbidden, ItemNotFound, NotAuthenticated, RequestInvalid, UserNotFound
+from app.services import interactions
+from app.services.accounts import SignedIn
+from core.identifiers import EntityId
+from core.interactions import DEFAULT_VALUES, VALUE_RANGES, InteractionType
+
+router = APIRouter(prefix="/interactions", tags=["interactions"])
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+TOLERANCE: Final = timedelta(days=1)
+
+_KEY: TypeAdapter[tuple[AwareDatetime, int]] = TypeAdapter(tuple[AwareDatetime, Annotated[int, Field(ge=0, lt=2**63)]])
+
+
+class InteractionCreate(Request):
+    model_config = ConfigDict(json_schema_extra={"example": {"item_id": "movie-1", "type": "rating", "value": 4.5}})
+
+    user_id: EntityId | None = Field(default=None, description="By default the account's own user.")
+    item_id: EntityId
+    type: InteractionType
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="watch: share seen, 0 to 1, by default 1 · rating: 0.5 to 5, needed · other types: always 1."
+    )
+    occurred_at: Moment | None = Field(default=None, description="By default now; at most a day ahead.")
+
+    @field_validator("occurred_at")
+    @classmethod
+    def _plausible(cls, value: datetime | None) -> datetime | None:
+        if value is not None and not EARLIEST <= value <= datetime.now(UTC) + TOLERANCE:
+            raise ValueError("must be between 1970 and a day from now")
+        return value
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> Self:
+        value = DEFAULT_VALUES.get(self.type) if self.value is None else self.value
+        least, greatest = VALUE_RANGES[self.type]
+        if value is None:
+            raise ValueError(f"value is needed for the type {self.type}")
+        if not least <= value <= greatest:
+            allowed = f"{least:g}" if least == greatest else f"between {least:g} and {greatest:g}"
+            raise ValueError(f"value must be {allowed} for the type {self.type}")
+        self.value = value
+        return self
+
+
+class InteractionOut(Answer):
+    id: int
+    user_id: str
+    item_id: str
+    type: InteractionType
+    value: float
+    occurred_at: Instant
+    created_at: Instant
+
+
+class TitledInteractionOut(InteractionOut):
+    item_title: str
+
+
+@router.post(
+    "", status_code=201, summary="Record an interaction", responses=documented(NotAuthenticated, Forbidden, UserNotFound, ItemNotFound)
+)
+async def create_interaction(
+    body: InteractionCreate, account: CurrentAccount, connection: Transaction, correlation_id: CorrelationId, response: Response
+) -> InteractionOut:
+    """The user's list follows: the header `X-Task-ID` names the task that computes it.
+
+    The same user, item, type and time again replaces the value.
+    """
+    assert body.value is not None
+    recorded, task_id = await interactions.record_interaction(
+        connection,
+        user_id=_user_of(body, account),
+        item_id=body.item_id,
+        type=body.type,
+        value=body.value,
+        occurred_at=body.occurred_at,
+        owner=str(account.id),
+        correlation_id=correlation_id,
+    )
+    if task_id is not None:
+        response.headers["X-Task-ID"] = str(task_id)
+    return InteractionOut.model_validate(recorded)
+
+
+def _user_of(body: InteractionCreate, account: SignedIn) -> str:
+    user_id = body.user_id or account.user_id
+    if user_id is None:
+        raise RequestInvalid.because("user_id", "is needed, because this account is linked to no user")
+    check_may_act_for(account, user_id)
+    return user_id
+
+
+@router.get("", summary="List interactions, newest first", responses=documented(NotAuthenticated, Forbidden))
+async def list_interactions(
+    *,
+    account: CurrentAccount,
+    session: Session,
+    user_id: Annotated[EntityId | None, Query(description="By default the account's own user; for service and admin, all.")] = None,
+    item_id: Annotated[EntityId | None, Query()] = None,
+    type: Annotated[InteractionType | None, Query()] = None,  # noqa: A002 (the parameter's name in the URL)
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[TitledInteractionOut]:
+    if user_id is not None:
+        check_may_act_for(account, user_id)
+    elif not acts_for_anybody(account):
+        user_id = account.user_id or ""  # an account without a user has no interactions
+    rows = await interactions.list_interactions(
+        session, user_id=user_id, item_id=item_id, type=type, before=opened(cursor, _KEY), limit=limit + 1
+    )
+    shown, next_cursor = page_of(rows, limit=limit, key=lambda row: (row[0].occurred_at, row[0].id))
+    data = [TitledInteractionOut(**InteractionOut.model_validate(row).model_dump(), item_title=title) for row, title in shown]
+    return Page(data=data, next_cursor=next_cursor)

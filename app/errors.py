@@ -1,0 +1,229 @@
+"""Every problem the API can name: one class each, rendered by `app.api.problems`."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a request."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """Base of all problems: what kind it is stands on the class, what happened this time in `detail`."""
+
+    status: ClassVar[int]
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = (), members: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.members = dict(members or {})
+
+
+class RequestInvalid(Problem):
+    """Fields are missing, unknown or of the wrong shape."""
+
+    status = 422
+    slug = "request-invalid"
+    title = "The request is not valid"
+
+    @classmethod
+    def because(cls, field: str, message: str) -> "RequestInvalid":
+        """The problem of a single field."""
+        return cls(f"{field}: {message}", errors=[FieldError(field, message)])
+
+
+class NotAuthenticated(Problem):
+    """No access token, or one that is damaged, forged, expired or of an account that is gone."""
+
+    status = 401
+    slug = "not-authenticated"
+    title = "A valid access token is needed"
+    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+
+
+class CredentialsWrong(Problem):
+    """The password is wrong or nobody has this e-mail address; which of the two is not told."""
+
+    status = 401
+    slug = "credentials-wrong"
+    title = "E-mail address or password is wrong"
+    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+
+    def __init__(self) -> None:
+        super().__init__("No active account has this e-mail address and this password.")
+
+
+class RefreshTokenRefused(Problem):
+    """A refresh token that is unknown, expired, revoked or was used before."""
+
+    status = 401
+    slug = "refresh-token-refused"
+    title = "The refresh token is no longer good"
+    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+
+    def __init__(self) -> None:
+        super().__init__("Sign in again.")
+
+
+class Forbidden(Problem):
+    """The account is known and may not do this."""
+
+    status = 403
+    slug = "forbidden"
+    title = "This account may not do that"
+
+
+class PathNotFound(Problem):
+    """No resource has this path."""
+
+    status = 404
+    slug = "not-found"
+    title = "There is nothing at this path"
+
+
+class UserNotFound(Problem):
+    """No user has the id."""
+
+    status = 404
+    slug = "user-not-found"
+    title = "No such user"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"There is no user {user_id!r}.")
+
+
+class ItemNotFound(Problem):
+    """No item has the id, or it is hidden from this account."""
+
+    status = 404
+    slug = "item-not-found"
+    title = "No such item"
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"There is no item {item_id!r}.")
+
+
+class TaskNotFound(Problem):
+    """No task has the id, or it is somebody else's."""
+
+    status = 404
+    slug = "task-not-found"
+    title = "No such task"
+
+    def __init__(self, task_id: uuid.UUID) -> None:
+        super().__init__(f"There is no task {task_id}.")
+
+
+class MethodNotAllowed(Problem):
+    """The path exists and does not know the method."""
+
+    status = 405
+    slug = "method-not-allowed"
+    title = "The path does not answer to this method"
+
+
+class EmailTaken(Problem):
+    """An account with this e-mail address exists."""
+
+    status = 409
+    slug = "email-taken"
+    title = "The e-mail address is taken"
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"An account for {email} exists already.")
+
+
+class UserExists(Problem):
+    """A user with this id exists."""
+
+    status = 409
+    slug = "user-exists"
+    title = "The user exists already"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"There is a user {user_id!r} already.")
+
+
+class ItemExists(Problem):
+    """An item with this id exists."""
+
+    status = 409
+    slug = "item-exists"
+    title = "The item exists already"
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"There is an item {item_id!r} already.")
+
+
+class TaskAlreadyActive(Problem):
+    """A kind of which one task at a time may be queued or running; `task_id` names it."""
+
+    status = 409
+    slug = "task-already-active"
+    title = "A task of this kind is queued or running"
+
+    def __init__(self, kind: str, task_id: uuid.UUID) -> None:
+        super().__init__(f"Task {task_id} of kind {kind} has not ended yet.", members={"task_id": str(task_id)})
+
+
+class TaskEnded(Problem):
+    """The task cannot be cancelled any more."""
+
+    status = 409
+    slug = "task-ended"
+    title = "The task has ended"
+
+    def __init__(self, task_id: uuid.UUID, state: str) -> None:
+        super().__init__(f"Task {task_id} has {state}." if state == "succeeded" else f"Task {task_id} is {state}.")
+
+
+class BodyTooLarge(Problem):
+    """More bytes than any request may have."""
+
+    status = 413
+    slug = "body-too-large"
+    title = "The request body is too large"
+
+
+class IdempotencyKeyReused(Problem):
+    """The idempotency key was used before for another request."""
+
+    status = 422
+    slug = "idempotency-key-reused"
+    title = "The idempotency key belongs to another request"
+
+    def __init__(self, task_id: uuid.UUID) -> None:
+        super().__init__(f"Task {task_id} was submitted with this key and another body.", members={"task_id": str(task_id)})
+
+
+class Unexpected(Problem):
+    """A fault of the server; the log tells more under the correlation id."""
+
+    status = 500
+    slug = "unexpected"
+    title = "The server met an unexpected condition"
+
+    def __init__(self) -> None:
+        super().__init__("The operator finds the cause in the log under the correlation id.")
+
+
+class DatabaseUnavailable(Problem):
+    """The database does not answer; the same request may be sent again soon."""
+
+    status = 503
+    slug = "database-unavailable"
+    title = "The database does not answer"
+    headers: ClassVar = {"Retry-After": "2"}
+
+    def __init__(self) -> None:
+        super().__init__("Try again in a moment.")

@@ -1,0 +1,173 @@
+"""`python -m app.main`: the API as one process, from settings to a graceful end."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, NoReturn
+
+import psycopg
+import uvicorn
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import ValidationError
+
+from app.api import problems
+from app.api.deps import Services
+from app.api.middleware import Envelope
+from app.api.router import TAGS, router
+from app.dispatcher import Dispatcher
+from app.notifications import FinishedTasks
+from app.security import AccessTokens, Passwords
+from app.services import accounts
+from app.settings import AppSettings, complaints
+from core import log as logging
+from core.database import make_async_pool, make_engine, session_transaction
+
+DATABASE_PATIENCE_SECONDS: Final = 10.0
+SHUTDOWN_SECONDS: Final = 3
+DESCRIPTION: Final = """**Events in, recommendations out.** Send what people watch, like and save; ask what to show next.
+
+Press *Authorize* and sign in with an account (`POST /api/v1/auth/register` makes one) to try the endpoints here.
+Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems; every answer carries `X-Correlation-ID`."""
+
+log = logging.get_logger(__name__)
+
+
+def create_app(settings: AppSettings) -> FastAPI:
+    """The API; what it needs is opened when it starts and closed when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await _open_services(settings, stack)
+            yield
+
+    app = FastAPIOffline(
+        title="Marquee",
+        summary="A self-hosted recommender.",
+        description=DESCRIPTION,
+        version=_version(),
+        redoc_url=None,
+        openapi_tags=TAGS,
+        swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
+        lifespan=lifespan,
+    )
+    app.add_middleware(Envelope)
+    app.include_router(router)
+    problems.install(app)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("marquee")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
+
+
+async def _open_services(settings: AppSettings, stack: AsyncExitStack) -> Services:
+    url = settings.database_url.get_secret_value()
+    engine = make_engine(url)
+    stack.push_async_callback(engine.dispose)
+    pool = await stack.enter_async_context(make_async_pool(url))
+    services = Services(
+        settings=settings,
+        engine=engine,
+        pool=pool,
+        passwords=Passwords(),
+        access_tokens=AccessTokens(settings.jwt_secret.get_secret_value(), lifetime_seconds=settings.access_token_minutes * 60),
+        finished=FinishedTasks(url, pool),
+        dispatcher=Dispatcher(pool),
+    )
+    await _ensure_admin(services)
+    for background in (services.finished.listen(), services.dispatcher.run()):
+        stack.push_async_callback(_end, asyncio.create_task(background))
+    return services
+
+
+async def _ensure_admin(services: Services) -> None:
+    email, password = services.settings.admin_email, services.settings.admin_password
+    if email is None or password is None:
+        return
+    async with session_transaction(services.engine) as session:
+        if await accounts.ensure_admin(session, services.passwords, email=email, password=password.get_secret_value()):
+            log.info("administrator created", email=email)
+
+
+async def _end(background: asyncio.Task[None]) -> None:
+    background.cancel()
+    with suppress(asyncio.CancelledError):
+        await background
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which ends long polls before it waits for open requests."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app = self.config.app
+        assert isinstance(app, FastAPI)
+        app.state.services.finished.stop_waiting()
+        await super().shutdown(sockets)
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C. Exit 2: the settings or the port are wrong; 1: the database is."""
+    try:
+        settings = AppSettings()
+    except ValidationError as error:
+        _refuse(2, *complaints(error))
+    logging.configure(level=settings.log_level, style=settings.log_format)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # until uvicorn takes over, and when it hands the signal back
+    listener = _listen(settings)
+    _wait_for_database(settings.database_url.get_secret_value())
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_SECONDS
+    )
+    server = Server(config)
+    log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")
+    server.run(sockets=[listener])
+
+
+def _refuse(code: int, *sentences: str) -> NoReturn:
+    for sentence in sentences:
+        print(f"app: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _listen(settings: AppSettings) -> socket.socket:
+    address = (settings.api_host, settings.api_port)
+    try:
+        return socket.create_server(address, family=socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET, backlog=2048)
+    except OSError as error:
+        _refuse(2, f"cannot listen on {settings.api_host} port {settings.api_port}: {error.strerror}. Set API_HOST or API_PORT.")
+
+
+def _wait_for_database(url: str) -> None:
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        _refuse(2, "DATABASE_URL is not of the form postgresql://user:password@host:port/name.")
+    deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
+    while True:
+        try:
+            with psycopg.connect(url, connect_timeout=3) as connection:
+                found = connection.execute("SELECT to_regclass('accounts') IS NOT NULL").fetchone()
+            break
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                _refuse(1, f"the database does not answer: {str(error).splitlines()[0]}.")
+            time.sleep(0.5)
+    if found != (True,):
+        _refuse(1, "the database has no tables yet: run `marquee db upgrade` first.")
+
+
+if __name__ == "__main__":
+    main()

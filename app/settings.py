@@ -1,0 +1,62 @@
+"""The settings of the app, and how a wrong one is told to people."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsConfigDict
+
+from app.addresses import Email
+from core.settings import CoreSettings
+
+MIN_SECRET_BYTES = 32
+MIN_SECRET_VARIETY = 10
+PLACEHOLDERS = ("change", "placeholder", "replace", "example", "your-", "your_", "secret", "insecure", "default")
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if len(value.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"is too short: at least {MIN_SECRET_BYTES} bytes are needed; `openssl rand -hex 32` makes a good one")
+    if len(set(value)) < MIN_SECRET_VARIETY or any(word in value.lower() for word in PLACEHOLDERS):
+        raise ValueError("is a placeholder; `openssl rand -hex 32` makes a good one")
+    return secret
+
+
+class AppSettings(CoreSettings):
+    """Read from the environment and `.env`; a name without a value counts as not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    jwt_secret: Annotated[SecretStr, AfterValidator(_strong)] = Field(
+        description="Signs access tokens; at least 32 random bytes, the same for all copies of the app."
+    )
+    api_host: str = Field(default="127.0.0.1", description="Address the API listens on; 0.0.0.0 for all.")
+    api_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on.")
+    access_token_minutes: int = Field(default=15, ge=1, le=24 * 60, description="How long an access token is good for.")
+    refresh_token_days: int = Field(default=30, ge=1, le=365, description="How long somebody stays signed in without coming back.")
+    admin_email: Email | None = Field(default=None, description="With ADMIN_PASSWORD: an administrator made at start unless it exists.")
+    admin_password: SecretStr | None = Field(
+        default=None, min_length=8, max_length=256, description="The password of ADMIN_EMAIL when it is made; 8 to 256 characters."
+    )
+
+    @model_validator(mode="after")
+    def _admin_pair(self) -> Self:
+        if (self.admin_email is None) != (self.admin_password is None):
+            raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all")
+        return self
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """One sentence for each setting that is wrong; values are not repeated, for they may be secret."""
+    return [_sentence(found) for found in error.errors()]
+
+
+def _sentence(found: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in found["loc"]).upper()
+    reason = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "missing":
+        return f"{name} is not set."
+    if not name:
+        return f"{reason}."
+    return f"{name} {reason}." if found["type"] == "value_error" else f"{name}: {reason[0].lower()}{reason[1:]}."
