@@ -1,0 +1,326 @@
+"""The API as the interface sees it: one thin client, the shapes of its answers and one kind of problem."""
+
+import uuid
+from collections.abc import Generator, Mapping
+from datetime import datetime
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+CONNECT_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 15.0
+
+InteractionType = Literal["watch", "rating", "like", "dislike", "bookmark", "view"]
+Params = Mapping[str, str | int | None]
+Row = TypeVar("Row")
+
+
+class ApiProblem(Exception):
+    """The API refused, failed or could not be reached; `str()` is one sentence for people."""
+
+    def __init__(self, *, title: str, detail: str | None, status: int | None, correlation_id: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(detail or title)
+        self.title = title
+        self.detail = detail
+        self.status = status
+        self.correlation_id = correlation_id
+        self.fields = fields
+        """What is wrong with single fields, as `field: message`."""
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the API is away for now, so that waiting may help."""
+        return self.status is None or self.status in {502, 503, 504}
+
+    @property
+    def is_sign_in_ended(self) -> bool:
+        """Whether only signing in again helps."""
+        return self.status == httpx2.codes.UNAUTHORIZED
+
+
+class _Shape(BaseModel):
+    # Fields that a newer API adds are left aside.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Page(_Shape, Generic[Row]):
+    """Some rows and the cursor of the next ones."""
+
+    data: list[Row]
+    next_cursor: str | None = None
+
+
+class Tokens(_Shape):
+    """What a sign-in or a refresh gives; the refresh token works once."""
+
+    access_token: str = Field(repr=False)
+    refresh_token: str = Field(repr=False)
+    expires_in: float
+
+
+class Account(_Shape):
+    """Who is signed in."""
+
+    id: str
+    email: str
+    role: Literal["user", "service", "admin"]
+    user_id: str | None
+    name: str | None = None
+
+
+class Item(_Shape):
+    """What can be recommended; `interaction_count` is known where the popular ones are asked for."""
+
+    id: str
+    title: str
+    categories: list[str] = []
+    image_url: str | None = None
+    released_at: datetime | None = None
+    interaction_count: int | None = None
+
+
+class Category(_Shape):
+    """A category of the catalogue."""
+
+    name: str
+    item_count: int
+
+
+class Interaction(_Shape):
+    """Something the visitor did with an item."""
+
+    id: int | str
+    item_id: str
+    item_title: str | None = None
+    type: InteractionType
+    value: float
+    occurred_at: datetime
+
+
+class ReasonItem(_Shape):
+    """An item that speaks for a recommendation."""
+
+    id: str
+    title: str
+
+
+class Reason(_Shape):
+    """Why an entry is in the list."""
+
+    type: str
+    items: list[ReasonItem] = []
+
+
+class Entry(_Shape):
+    """One place of a list."""
+
+    position: int
+    item: Item
+    score: float
+    source: str
+    reason: Reason
+
+
+class Recommendations(_Shape):
+    """The stored list of a user; `list_id` is None as long as none was made."""
+
+    user_id: str
+    list_id: str | None
+    is_cold: bool
+    is_stale: bool
+    task_id: str | None = None
+    computed_at: datetime | None = None
+    algorithm: str | None = None
+    entries: list[Entry]
+
+
+class Task(_Shape):
+    """A unit of work somebody asked for."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired", "dead"]
+    progress: float = 0.0
+    progress_note: str | None = None
+    cancel_requested: bool = False
+    error: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    attempt: int = 0
+    max_attempts: int = 1
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in {"queued", "running"}
+
+
+class TokenSource(Protocol):
+    """Where the client gets the access token of a visitor."""
+
+    def access_token(self, *, refused: str | None = None) -> str:
+        """A token that is good for a while; `refused` is one the API did not take any more."""
+
+
+class Api:
+    """What anybody may ask; safe to share between threads."""
+
+    def __init__(self, base_url: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._answer_seconds = answer_seconds
+        self._http = httpx2.Client(base_url=base_url)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def is_up(self) -> bool:
+        """Whether the API answers at all."""
+        try:
+            return self._http.get("/livez", timeout=CONNECT_SECONDS).is_success
+        except httpx2.HTTPError:
+            return False
+
+    def register(self, *, email: str, password: str, name: str | None, preferred_categories: list[str]) -> Account:
+        body = {"email": email, "password": password, "name": name, "preferred_categories": preferred_categories}
+        return self.send(Account, "POST", "/auth/register", json=body)
+
+    def sign_in(self, *, email: str, password: str) -> Tokens:
+        return self.send(Tokens, "POST", "/auth/token", data={"username": email, "password": password})
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """New tokens for the old refresh token, which is worthless afterwards."""
+        return self.send(Tokens, "POST", "/auth/refresh", json={"refresh_token": refresh_token})
+
+    def sign_out(self, refresh_token: str) -> None:
+        self.send(None, "POST", "/auth/logout", json={"refresh_token": refresh_token})
+
+    def categories(self) -> list[Category]:
+        return self.send(Page[Category], "GET", "/categories").data
+
+    def send(
+        self,
+        shape: "type[Shape] | None",
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        wait: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+        auth: httpx2.Auth | None = None,
+        **body: Any,
+    ) -> "Shape":
+        """One call under `/api/v1`; raises `ApiProblem` for every answer but a good one of the given shape.
+
+        `wait` is how long the API itself was asked to wait, in seconds.
+        """
+        correlation_id = uuid.uuid4().hex
+        try:
+            response = self._http.request(
+                method,
+                f"/api/v1{path}",
+                params={name: value for name, value in (params or {}).items() if value is not None},
+                headers={**(headers or {}), "X-Correlation-ID": correlation_id},
+                timeout=httpx2.Timeout(self._answer_seconds + wait, connect=CONNECT_SECONDS),
+                auth=auth,
+                **body,
+            )
+        except httpx2.HTTPError as error:
+            raise ApiProblem(
+                title="The service cannot be reached",
+                detail="The service cannot be reached right now.",
+                status=None,
+                correlation_id=correlation_id,
+            ) from error
+        if not response.is_success:
+            raise _problem(response, correlation_id)
+        if shape is None:
+            return None  # type: ignore[return-value]  # the caller asked for nothing
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError as error:
+            raise _not_understood(response.status_code, correlation_id) from error
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def _not_understood(status: int, correlation_id: str) -> ApiProblem:
+    return ApiProblem(
+        title="Not understood",
+        detail="The service gave an answer that this page does not understand.",
+        status=status,
+        correlation_id=correlation_id,
+    )
+
+
+def _problem(response: httpx2.Response, correlation_id: str) -> ApiProblem:
+    correlation_id = response.headers.get("X-Correlation-ID", correlation_id)
+    try:
+        told = response.json()
+        title, detail = str(told["title"]), told.get("detail")
+        fields = tuple(f"{error['field']}: {error['message']}" for error in told.get("errors") or ())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _not_understood(response.status_code, correlation_id)
+    return ApiProblem(title=title, detail=detail, status=response.status_code, correlation_id=correlation_id, fields=fields)
+
+
+class _Bearer(httpx2.Auth):
+    def __init__(self, tokens: TokenSource) -> None:
+        self._tokens = tokens
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        token = self._tokens.access_token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            request.headers["Authorization"] = f"Bearer {self._tokens.access_token(refused=token)}"
+            yield request
+
+
+class VisitorApi:
+    """What a signed-in visitor may ask."""
+
+    def __init__(self, api: Api, tokens: TokenSource) -> None:
+        self._api = api
+        self._auth = _Bearer(tokens)
+
+    def me(self) -> Account:
+        return self._send(Account, "GET", "/auth/me")
+
+    def items(self, *, query: str | None = None, category: str | None = None, limit: int = 24, cursor: str | None = None) -> Page[Item]:
+        params = {"query": query or None, "category": category, "limit": limit, "cursor": cursor}
+        return self._send(Page[Item], "GET", "/items", params=params)
+
+    def popular(self, *, limit: int = 24) -> list[Item]:
+        return self._send(Page[Item], "GET", "/items/popular", params={"limit": limit}).data
+
+    def categories(self) -> list[Category]:
+        return self._send(Page[Category], "GET", "/categories").data
+
+    def interactions(self, user_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Interaction]:
+        params: Params = {"user_id": user_id, "limit": limit, "cursor": cursor}
+        return self._send(Page[Interaction], "GET", "/interactions", params=params)
+
+    def record(self, *, user_id: str, item_id: str, type: InteractionType, value: float | None = None) -> Interaction:  # noqa: A002
+        body = {"user_id": user_id, "item_id": item_id, "type": type} | ({} if value is None else {"value": value})
+        return self._send(Interaction, "POST", "/interactions", json=body)
+
+    def recommendations(self, user_id: str, *, count: int = 24, wait: int = 0) -> Recommendations:
+        """The list; up to `wait` seconds are spent on a fresh one."""
+        params: Params = {"count": count, "wait": wait}
+        return self._send(Recommendations, "GET", f"/recommendations/{user_id}", params=params, wait=wait)
+
+    def tasks(self, *, owner: str | None = None, limit: int = 20) -> list[Task]:
+        return self._send(Page[Task], "GET", "/tasks", params={"owner": owner, "limit": limit}).data
+
+    def submit(self, kind: str, payload: Mapping[str, Any]) -> Task:
+        # The key makes a repeated request harmless, whoever repeats it on the way.
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._send(Task, "POST", "/tasks", json={"kind": kind, "payload": dict(payload)}, headers=headers)
+
+    def cancel(self, task_id: str) -> Task:
+        return self._send(Task, "POST", f"/tasks/{task_id}/cancel")
+
+    def _send(self, shape: type[Shape], method: str, path: str, **options: Any) -> Shape:
+        return self._api.send(shape, method, path, auth=self._auth, **options)

@@ -1,0 +1,125 @@
+"""Discover: the visitor's own list with its reasons, or what to rate to get one."""
+
+import html
+
+import streamlit as st
+
+from streamlit_ui.client import Entry, Recommendations
+from streamlit_ui.components import cards, deeds, frame, notices, wording
+from streamlit_ui.state import Visitor
+
+FIRST_RATINGS = 5
+SHOWN = (12, 24, 48)
+POPULAR = 24
+FRESH_SECONDS = 5
+FILTERS = 8
+
+
+@notices.guarded
+def show(visitor: Visitor) -> None:
+    if not visitor.user_id:
+        notices.empty(
+            "No list for this account", "This account has no viewer of its own. Sign in with one that has, or register a new one."
+        )
+        return
+    with st.spinner("Looking up what you watched …"):
+        deeds.know_marks(visitor)
+    if _met_count(visitor) < FIRST_RATINGS:
+        _first_ratings(visitor)
+    else:
+        _own_list(visitor)
+
+
+def _met_count(visitor: Visitor) -> int:
+    return len(visitor.visit.marks)
+
+
+@st.fragment
+@notices.guarded
+def _first_ratings(visitor: Visitor) -> None:
+    if deeds.carry_out(visitor) and _met_count(visitor) >= FIRST_RATINGS:
+        st.rerun()
+    done = _met_count(visitor)
+    left = FIRST_RATINGS - done
+    frame.heading(
+        "Rate five films to get your own list",
+        "Stars, a like, watched or saved: all of it counts." if not done else f"{left} more to go, and the list is yours.",
+    )
+    bulbs = "".join(f'<i class="{"lit" if n < done else ""}"></i>' for n in range(FIRST_RATINGS))
+    st.html(
+        f'<div class="mq-count" role="img" aria-label="{done} of {FIRST_RATINGS} rated">{bulbs}<span>{done} of {FIRST_RATINGS}</span></div>'
+    )
+    with st.spinner("Fetching what everybody watches …"):
+        popular = visitor.api.popular(limit=POPULAR + FIRST_RATINGS)
+    left_over = [item for item in popular if item.id not in visitor.visit.marks][:POPULAR]
+    if left_over:
+        cards.grid([cards.Card(item, "Popular now") for item in left_over], visitor.visit, name="popular")
+    else:
+        notices.empty("There are no films yet", "As soon as somebody imports a catalogue, the popular ones appear here to be rated.")
+
+
+@st.fragment
+@notices.guarded
+def _own_list(visitor: Visitor) -> None:
+    visit = visitor.visit
+    count = st.session_state.get("discover-count") or SHOWN[1]
+    if deeds.carry_out(visitor):
+        with st.spinner("Rearranging your list …"):
+            visit.show(visitor.api.recommendations(visitor.user_id, count=count, wait=FRESH_SECONDS))
+    elif visit.recommendations is None or len(visit.recommendations.entries) < count:
+        with st.spinner("Choosing what to show you …"):
+            visit.show(visitor.api.recommendations(visitor.user_id, count=count, wait=FRESH_SECONDS))
+    stored = visit.recommendations
+    if stored is None or not stored.entries:
+        _no_list_yet(visitor)
+        return
+    _above(stored, visitor)
+    category = _controls(stored.entries)
+    shown = [entry for entry in stored.entries[:count] if category is None or category in entry.item.categories]
+    cards.grid([_card(entry, visit.new_item_ids) for entry in shown], visit, name="own")
+    if stored.is_stale:
+        _follow(visitor)
+
+
+def _card(entry: Entry, new_item_ids: frozenset[str]) -> cards.Card:
+    return cards.Card(entry.item, wording.reason_html(entry.reason), entry.item.id in new_item_ids)
+
+
+def _above(stored: Recommendations, visitor: Visitor) -> None:
+    name = f", {visitor.account.name}" if visitor.account.name else ""
+    if stored.is_cold:
+        frame.heading(f"Tonight{name}", "Popular films for now: your own list comes with the next trained model.")
+    else:
+        frame.heading(f"Made for you{name}", "Rate, like or save anything here and the list follows at once.")
+    made = f"computed {wording.ago(stored.computed_at)}" if stored.computed_at else ""
+    fresh = "being brought up to date …" if stored.is_stale else made
+    st.html(f'<p class="mq-small" aria-live="polite">{len(stored.entries)} titles · {html.escape(fresh)}</p>')
+
+
+def _controls(entries: list[Entry]) -> str | None:
+    counts: dict[str, int] = {}
+    for entry in entries:
+        for category in entry.item.categories:
+            counts[category] = counts.get(category, 0) + 1
+    offered = sorted(counts, key=lambda category: (-counts[category], category))[:FILTERS]
+    with st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        chosen = st.pills("Show only", offered, key="discover-category", width="stretch")
+        st.segmented_control("How many", SHOWN, default=SHOWN[1], key="discover-count", required=True)
+    return chosen
+
+
+def _no_list_yet(visitor: Visitor) -> None:
+    frame.heading("Your list is on its way")
+    notices.empty("The reel is being threaded", "Your first list is being computed. It appears here by itself.")
+    _follow(visitor)
+
+
+@st.fragment(run_every=2.0)
+@notices.guarded
+def _follow(visitor: Visitor) -> None:
+    """Look again until the list is up to date, then show it."""
+    before = visitor.visit.recommendations
+    stored = visitor.api.recommendations(visitor.user_id, count=len(before.entries) if before and before.entries else SHOWN[1])
+    if before is None or stored.list_id != before.list_id or stored.is_stale != before.is_stale:
+        visitor.visit.show(stored)
+        st.rerun()
