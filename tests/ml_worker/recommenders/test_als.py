@@ -1,0 +1,130 @@
+"""What is particular to ALS: fold-in, dislikes, missing verdicts, and reasons that add up."""
+
+import warnings
+
+import numpy as np
+import pytest
+from implicit.cpu.als import AlternatingLeastSquares
+from pydantic import ValidationError
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from ml_worker.recommenders.als import Als
+from ml_worker.recommenders.base import Recommender, ScoresNotFinite
+from ml_worker.recommenders.interactions import Histories, Interactions
+
+
+@pytest.fixture(scope="module")
+def model(drawn) -> Als:
+    made = Als(Als.Config(factors=8))
+    made.fit(drawn)
+    return made
+
+
+def scores(model: Als, **weights: float) -> np.ndarray:
+    """The score of every item for one history, keyed by column: `i3=1.0`."""
+    columns = [int(name[1:]) for name in weights]
+    matrix = csr_matrix((np.array([*weights.values()], dtype=np.float32), ([0] * len(columns), columns)), shape=(1, 40))
+    return model._score(matrix)[0]
+
+
+def test_fold_in_solves_the_equations_implicit_solves(model, drawn):
+    """The same confidences through implicit's own solver; dislikes and missing verdicts included."""
+    matrix = drawn.matrix()
+    assert {-1, 0, 1} <= set(np.sign(matrix.data))
+    signed = np.sign(matrix.data) * (1 + model.config.alpha * np.log2(1 + np.abs(matrix.data)))
+    with threadpool_limits(1, "blas"):
+        reference = AlternatingLeastSquares(factors=8, alpha=1.0, regularization=float(model._fitted().arrays["regularization"]))
+    reference.item_factors = model._fitted().arrays["item_factors"]
+    solved = reference.recalculate_user(np.arange(60), csr_matrix((signed, matrix.indices, matrix.indptr), shape=matrix.shape))
+    assert model._score(matrix) == pytest.approx(solved @ reference.item_factors.T, abs=1e-4)
+
+
+def test_a_dislike_lowers_what_is_alike(model):
+    liked = scores(model, i0=1.0, i2=1.0)
+    disliked = scores(model, i0=1.0, i2=-1.0)
+    alike = np.arange(4, 40, 2)
+    assert disliked[2] < liked[2]
+    assert (disliked[alike] < liked[alike]).all()
+    # Not only the missing like: the dislike itself speaks, and a stronger one more.
+    assert disliked[2] < scores(model, i0=1.0)[2]
+    assert scores(model, i0=1.0, i2=-4.0)[2] < disliked[2]
+
+
+def test_what_was_seen_without_a_verdict_is_not_held_against_its_like(model):
+    alone, seen = scores(model, i0=1.0), scores(model, i0=1.0, i2=0.0)
+    assert (seen[np.arange(4, 40, 2)] >= alone[np.arange(4, 40, 2)]).all()
+
+
+def test_the_contributions_of_a_history_add_up_to_the_score(model, drawn):
+    matrix = drawn.matrix()
+    for row in range(5):
+        stored = matrix[row]
+        parts = model._contributions(stored.indices, stored.data, np.arange(40))
+        assert parts.sum(axis=1) == pytest.approx(model._score(stored)[0], abs=1e-5)
+
+
+def test_dislikes_are_never_a_reason(model):
+    asked = Histories.from_events([0] * 4, [0, 2, 1, 4], [1, 1, -1, 0], shape=(1, 40))
+    for speakers in model.explain(asked, model.recommend(asked, count=40), count=9)[0]:
+        assert set(speakers.tolist()) <= {0, 2}
+
+
+def test_reasons_are_ordered_by_strength(model):
+    asked = Histories.from_events([0] * 6, [0, 2, 4, 6, 8, 10], [1, 0.2, 0.5, 1, 0.1, 1], shape=(1, 40))
+    rankings = model.recommend(asked, count=3)
+    parts = model._contributions(asked.matrix.indices, asked.matrix.data, rankings[0].items)
+    for reasons, of_item in zip(model.explain(asked, rankings, count=6)[0], parts, strict=True):
+        strengths = dict(zip(asked.matrix.indices.tolist(), of_item, strict=True))
+        assert [strengths[item] for item in reasons] == sorted((part for part in of_item if part > 0), reverse=True)
+
+
+def test_the_preset_scales_with_the_data(drawn):
+    """Twice the users of the same taste need more regularization; items nobody met and idle users change nothing."""
+    twice = Interactions(
+        (*drawn.user_ids, *(f"{name} again" for name in drawn.user_ids)),
+        drawn.item_ids,
+        np.concatenate([drawn.users, drawn.users + np.int32(60)]),
+        *(np.concatenate([column, column]) for column in (drawn.items, drawn.weights, drawn.times)),
+    )
+    padded = Interactions((*drawn.user_ids, "idle"), (*drawn.item_ids, "never met"), drawn.users, drawn.items, drawn.weights, drawn.times)
+    found = {}
+    for name, interactions in (("once", drawn), ("twice", twice), ("padded", padded)):
+        model = Als(Als.Config(factors=8))
+        model.fit(interactions)
+        found[name] = float(model._fitted().arrays["regularization"])
+    assert found["once"] < found["twice"] < 2 * found["once"]
+    assert found["padded"] == found["once"]
+
+
+def test_the_seed_decides(drawn):
+    first, second = (Als(Als.Config(factors=8, seed=seed)) for seed in (1, 2))
+    first.fit(drawn)
+    second.fit(drawn)
+    assert first.save()["arrays.npz"] != second.save()["arrays.npz"]
+
+
+def test_scores_beyond_numbers_are_an_error_by_name(drawn, model):
+    broken = Als.load(model.save())
+    broken._gram = np.full_like(broken._gram, np.nan)
+    with pytest.raises(ScoresNotFinite, match="als scored 1 of 1 users"):
+        broken.recommend(Histories.from_events([0], [0], [1], shape=(1, 40)), count=1)
+
+
+def test_training_warns_of_nothing_and_leaves_the_threads_as_they_were(drawn):
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Als(Als.Config(factors=4, iterations=1)).fit(drawn)
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+@pytest.mark.parametrize("wrong", [{"factors": 0}, {"alpha": 0}, {"alpha": float("nan")}, {"regularization": -1}, {"factor": 64}])
+def test_a_configuration_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Als.Config(**wrong)
+
+
+def test_the_configuration_of_something_else_is_refused():
+    with pytest.raises(TypeError, match=r"Als is configured by Als\.Config, not Recommender\.Config"):
+        Als(Recommender.Config())
