@@ -91,7 +91,7 @@ def main() -> None:
         settings = WorkerSettings()
     except ValidationError as error:
         for problem in error.errors():
-            print(f"worker: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+            print(f"worker: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)
         sys.exit(2)
     log.configure(level=settings.log_level, style=settings.log_format)
     threadpool_limits(limits=1, user_api="blas")  # slots and implicit's own threads are the parallelism

@@ -1,0 +1,32 @@
+"""The command line `marquee`: one function a command, errors as one sentence."""
+
+import sys
+from typing import Final
+
+import typer
+from pydantic import ValidationError
+
+from cli import database, run
+from cli.refusal import Refusal
+
+app: Final = typer.Typer(help="Marquee: events in, recommendations out.", no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("run")(run.run)
+app.command("demo")(run.demo)
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """Run a command; bad settings and refusals end it with one sentence each and no trace."""
+    try:
+        app()
+    except Refusal as refusal:
+        print(f"marquee: {refusal}", file=sys.stderr)
+        sys.exit(refusal.exit_code)
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"marquee: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
