@@ -329,3 +329,23 @@ def test_a_training_that_ends_in_nan_is_refused(drawn):
     with pytest.raises(TrainingDiverged, match="broken: popularity"):
         model.fit(drawn)
     assert not model.is_fitted
+
+
+class Talkative(Popular):
+    """Says of every item of the history how much it adds: its column, less in the first half of the ranked items."""
+
+    name = "talkative"
+
+    def _find_personal(self, matrix):
+        return np.ones(matrix.shape[0], dtype=bool)
+
+    def _contributions(self, history, weights, ranked):
+        return history[None, :] - np.where(np.arange(len(ranked)) < len(ranked) / 2, 20.0, 0.0)[:, None]
+
+
+def test_only_liked_items_that_add_something_are_reasons(drawn):
+    model = Talkative()
+    model.fit(drawn)
+    asked = history({0: 1.0, 5: 1.0, 9: 0.5, 12: -1.0, 30: 0.0, 25: 1.0, 39: -0.1}, items=40)
+    reasons = model.explain(asked, model.recommend(asked, count=4), count=3)[0]
+    assert [speakers.tolist() for speakers in reasons] == [[25], [25], [25, 9, 5], [25, 9, 5]]
