@@ -36,7 +36,7 @@ def main() -> None:
         return
     pages, chosen = _pages(lambda show: partial(show, visitor))
     visitor.pages.update(pages)
-    frame.sign(list(pages.values()), visitor.account, on_sign_out=partial(_sign_out, session))
+    frame.sign(list(pages.values()), chosen, visitor.account, on_sign_out=partial(_sign_out, session))
     chosen.run()
 
 

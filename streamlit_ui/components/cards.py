@@ -11,13 +11,14 @@ from streamlit_ui.client import InteractionType, Item
 from streamlit_ui.components import posters, wording
 from streamlit_ui.state import Action, Marks, Visit
 
-# What the buttons do, their icons, and their words before a title.
-DEEDS: Final[tuple[tuple[InteractionType, str, str], ...]] = (
-    ("like", ":material/favorite:", "Like"),
-    ("watch", ":material/visibility:", "Mark as watched:"),
-    ("bookmark", ":material/bookmark:", "Save for later:"),
-    ("dislike", ":material/thumb_down:", "Not for me:"),
+# What the buttons do, their icons, and their words before a title: to be done, and done.
+DEEDS: Final[tuple[tuple[InteractionType, str, str, str], ...]] = (
+    ("like", ":material/favorite:", "Like", "Liked:"),
+    ("watch", ":material/visibility:", "Mark as watched:", "Watched:"),
+    ("bookmark", ":material/bookmark:", "Save for later:", "Saved:"),
+    ("dislike", ":material/thumb_down:", "Not for me:", "Marked as not for me:"),
 )
+LONG_TITLE: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def picture(item: Item) -> str:
     """The poster as HTML: the item's own picture if it has one, a drawn one otherwise."""
     own = item.image_url if item.image_url and item.image_url.startswith(("https://", "http://")) else None
     source = html.escape(own or posters.poster_uri(item.title, item.categories), quote=True)
-    return f'<img src="{source}" alt="" loading="lazy" referrerpolicy="no-referrer">'
+    return f'<img src="{source}" alt="" loading="lazy">'
 
 
 def grid(cards: Sequence[Card], visit: Visit, *, name: str) -> None:
@@ -48,10 +49,11 @@ def _card(card: Card, visit: Visit, name: str) -> None:
     item, marks = card.item, visit.marks.get(card.item.id) or Marks()
     title, year = wording.title_and_year(item)
     facts = " · ".join([*([str(year)] if year else []), *item.categories[:2]])
+    long = ' class="mq-long"' if len(title) > LONG_TITLE else ""
     badge = '<span class="mq-new">New</span>' if card.is_new else ""
     reason = f'<p class="mq-reason">{card.reason}</p>' if card.reason else ""
     st.html(
-        f'<article class="mq-card"><div class="mq-poster">{picture(item)}{badge}<h3>{html.escape(title)}</h3></div>'
+        f'<article class="mq-card"><div class="mq-poster">{picture(item)}{badge}<h3{long}>{html.escape(title)}</h3></div>'
         f'<p class="mq-facts">{html.escape(facts) or "&nbsp;"}</p>{reason}</article>'
     )
     rating_key = f"rate-{name}-{item.id}"
@@ -64,9 +66,9 @@ def _card(card: Card, visit: Visit, name: str) -> None:
             args=(visit, item.id, title, rating_key),
         )
     with st.container(key=f"deeds-{name}-{item.id}", horizontal=True, gap=None, wrap=False):
-        for kind, icon, words in DEEDS:
+        for kind, icon, to_do, done in DEEDS:
             st.button(
-                wording.plain(f"{words} {title}"),
+                wording.plain(f"{done if kind in marks.types else to_do} {title}"),
                 icon=icon,
                 key=f"{kind}-{name}-{item.id}",
                 type="primary" if kind in marks.types else "tertiary",

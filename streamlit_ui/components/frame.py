@@ -23,13 +23,14 @@ def dress() -> None:
     st.html(STYLE_SHEET)
 
 
-def sign(pages: Sequence[Page], account: Account, *, on_sign_out: Callable[[], None]) -> None:
+def sign(pages: Sequence[Page], here: Page, account: Account, *, on_sign_out: Callable[[], None]) -> None:
     """The sign above every page: the name, the ways to the other pages, and who is signed in."""
     with st.container(key="sign", horizontal=True, vertical_alignment="center", gap="small"):
         st.html('<div class="mq-name" role="banner">Marquee</div>', width="content")
         with st.container(key="ways", horizontal=True, gap="xsmall", width="content"):
             for page in pages:
-                st.page_link(page, label=page.title, icon=page.icon or None)
+                with st.container(key="here" if page == here else None, width="content"):
+                    st.page_link(page, label=page.title, icon=page.icon or None)
         with st.popover("Account", icon=":material/account_circle:", type="tertiary", key="account"):
             named = html.escape(account.name or account.email)
             st.html(f'<p class="mq-account"><b>{named}</b><br><span>{html.escape(account.email)}</span></p>')

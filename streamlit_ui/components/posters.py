@@ -113,11 +113,16 @@ def _rings(dice: Dice, accent: str) -> str:
 
 
 def _moon(dice: Dice, accent: str) -> str:
-    x, y, radius = _between(dice, 55, 145), _between(dice, 75, 125), _between(dice, 34, 54)
-    shade = f'<circle cx="{round(x + radius * 0.45, 1)}" cy="{round(y - radius * 0.2, 1)}" r="{radius}" fill="#000" opacity=".28"/>'
+    x, y, radius = _between(dice, 60, 140), _between(dice, 75, 120), _between(dice, 36, 56)
+    side = 1 if next(dice) % 2 else -1
+    bite = f'<circle cx="{round(x + side * radius * 0.42, 1)}" cy="{round(y - radius * 0.18, 1)}" r="{round(radius * 0.9, 1)}"/>'
     horizon = _between(dice, 165, 195)
-    ridge = f'<path d="M0 {horizon}Q60 {horizon - 40} 110 {horizon + 6}T200 {horizon - 20}V300H0Z" fill="#000" opacity=".34"/>'
-    return f'<circle cx="{x}" cy="{y}" r="{radius}" fill="{accent}" opacity=".88"/>{shade}{ridge}'
+    stars = "".join(f'<circle cx="{_between(dice, 8, 192)}" cy="{_between(dice, 10, 150)}" r="1.3"/>' for _ in range(9))
+    ridge = f'<path d="M0 {horizon}Q60 {horizon - 40} 110 {horizon + 6}T200 {horizon - 20}V300H0Z" fill="#000" opacity=".36"/>'
+    return (
+        f'<mask id="m"><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/><g fill="#000">{bite}</g></mask>'
+        f'<g fill="{accent}"><g opacity=".55">{stars}</g><circle cx="{x}" cy="{y}" r="{radius}" mask="url(#m)"/></g>{ridge}'
+    )
 
 
 def _hills(dice: Dice, accent: str) -> str:
@@ -132,22 +137,24 @@ def _hills(dice: Dice, accent: str) -> str:
 
 
 def _blinds(dice: Dice, accent: str) -> str:
-    tilt, gap = _between(dice, -28, -14), _between(dice, 17, 24)
+    tilt, gap, x = _between(dice, -26, -12), _between(dice, 17, 24), _between(dice, 70, 130)
     stripes = "".join(
-        f'<rect x="-80" y="{round(20 + n * gap, 1)}" width="360" height="{round(gap * 0.42, 1)}" opacity="{round(0.5 - n * 0.05, 2)}"/>'
-        for n in range(8)
+        f'<rect x="-80" y="{round(10 + n * gap, 1)}" width="360" height="{round(gap * 0.45, 1)}" opacity="{round(0.55 - n * 0.04, 2)}"/>'
+        for n in range(11)
     )
-    figure = (
-        f'<circle cx="{_between(dice, 60, 140)}" cy="{_between(dice, 110, 140)}" r="{_between(dice, 26, 36)}" fill="#000" opacity=".6"/>'
+    hat = '<path d="M-34 0Q0 -10 34 0Q0 9 -34 0ZM-19 -2L-15 -24Q0 -31 15 -24L19 -2Z"/>'
+    somebody = f'{hat}<ellipse cy="11" rx="14.5" ry="19"/><path d="M-70 190Q-64 44 -12 34H12Q64 44 70 190Z"/>'
+    return (
+        f'<g fill="{accent}" transform="rotate({tilt} 100 120)">{stripes}</g>'
+        f'<g fill="#07060a" opacity=".88" transform="translate({x} {_between(dice, 112, 132)})">{somebody}</g>'
     )
-    return f'<g fill="{accent}" transform="rotate({tilt} 100 120)">{stripes}</g>{figure}'
 
 
 def _petals(dice: Dice, accent: str) -> str:
     y, radius, spread = _between(dice, 90, 125), _between(dice, 36, 50), _between(dice, 18, 30)
-    pair = "".join(f'<circle cx="{100 + side * spread}" cy="{y}" r="{radius}"/>' for side in (-1, 1))
+    pair = "".join(f'<circle cx="{100 + side * spread}" cy="{y}" r="{radius}" opacity=".5"/>' for side in (-1, 1))
     halo = "".join(f'<circle cx="100" cy="{y}" r="{round(radius * size, 1)}" opacity="{1.2 / size:.2f}"/>' for size in (1.7, 2.1))
-    return f'<g fill="{accent}" opacity=".55">{pair}</g><g fill="none" stroke="{accent}" stroke-width="2">{halo}</g>'
+    return f'<g fill="{accent}">{pair}</g><g fill="none" stroke="{accent}" stroke-width="2">{halo}</g>'
 
 
 def _confetti(dice: Dice, accent: str) -> str:

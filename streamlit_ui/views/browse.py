@@ -23,7 +23,7 @@ def _catalogue(visitor: Visitor) -> None:
     if visitor.user_id:
         deeds.know_marks(visitor)
     deeds.carry_out(visitor)
-    with st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="small"):
         query = st.text_input(
             "Title contains", key="browse-query", icon=":material/search:", placeholder="moon, love, station …", type="search"
         )

@@ -102,8 +102,8 @@ def _controls(entries: list[Entry]) -> str | None:
         for category in entry.item.categories:
             counts[category] = counts.get(category, 0) + 1
     offered = sorted(counts, key=lambda category: (-counts[category], category))[:FILTERS]
-    with st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="medium"):
-        chosen = st.pills("Show only", offered, key="discover-category", width="stretch")
+    with st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="small"):
+        chosen = st.pills("Show only", offered, key="discover-category")
         st.segmented_control("How many", SHOWN, default=SHOWN[1], key="discover-count", required=True)
     return chosen
 

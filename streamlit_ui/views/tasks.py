@@ -76,7 +76,7 @@ def _own_tasks(visitor: Visitor) -> list[Task]:
 def _row(visitor: Visitor, task: Task) -> None:
     with st.container(key=f"task-{task.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"task-head-{task.id}"):
-            st.html(_head(task))
+            st.html(_head(task), width="content")
             if task.is_active:
                 st.button(
                     "Stopping …" if task.cancel_requested else "Cancel",

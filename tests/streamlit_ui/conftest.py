@@ -191,8 +191,8 @@ class FakeApi:
 
     async def submit(self, request: Request, account: dict[str, Any]) -> Response:
         body = await request.json()
-        task = {"id": str(uuid.uuid4()), "kind": body["kind"], "state": "queued", "owner": account["id"], "created_at": now(), "progress": 0.0}
-        task |= {"attempt": 1, "max_attempts": 3, "error": None, "result": None, "_begun": time.monotonic()}
+        task = {"id": str(uuid.uuid4()), "kind": body["kind"], "state": "queued", "owner": account["id"], "created_at": now()}
+        task |= {"progress": 0.0, "attempt": 1, "max_attempts": 3, "error": None, "result": None, "_begun": time.monotonic()}
         self.tasks.insert(0, task)
         return JSONResponse(self.task(task), 202)
 
