@@ -99,7 +99,7 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 """
 
 _ADD_MISSING_USERS: LiteralString = """
-INSERT INTO users (id) SELECT DISTINCT user_id FROM staged_interactions ORDER BY user_id ON CONFLICT DO NOTHING
+INSERT INTO users (id) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING
 """
 
 # In the order of the unique index: pages of it are touched one after the other, and two loads at once cannot deadlock.
@@ -126,27 +126,31 @@ def load(connection: Connection[Any], dataset: Dataset) -> Loaded:
     loaded = Loaded(Written(), Written(), Written())
     with connection.transaction():
         connection.execute(_STAGING)
-        _write_users(connection, dataset.users(), loaded.users)
+        listed = _write_users(connection, dataset.users(), loaded.users)
         _write_items(connection, dataset.items(), loaded.items)
-        _write_interactions(connection, dataset, loaded)
+        _write_interactions(connection, dataset, loaded, listed)
         connection.execute(_UNSTAGING)
         # The first questions come at once, and the planner should know what it has before autovacuum looks.
         connection.execute("ANALYZE users, items, interactions")
     return loaded
 
 
-def _write_users(connection: Connection[Any], rows: Iterable[UserRow], written: Written) -> None:
-    for chunk in _chunks(rows, ENTITY_CHUNK_ROWS):
+def _write_users(connection: Connection[Any], rows: Iterable[UserRow], written: Written) -> set[str]:
+    """Returns the ids of the users that were written."""
+    listed: set[str] = set()
+    for chunk in chunks(rows, ENTITY_CHUNK_ROWS):
         with connection.cursor().copy("COPY staged_users (id, name, preferred_categories, attributes) FROM STDIN") as copy:
             for row in chunk:
                 copy.write_row((row.id, row.name, list(row.preferred_categories), Jsonb(dict(row.attributes))))
         _upsert(connection, _WRITE_USERS, written, len(chunk))
         connection.execute("TRUNCATE staged_users")
+        listed.update(row.id for row in chunk)
+    return listed
 
 
 def _write_items(connection: Connection[Any], rows: Iterable[ItemRow], written: Written) -> None:
     columns: LiteralString = "id, title, categories, tags, released_at, image_url, description, attributes"
-    for chunk in _chunks(rows, ENTITY_CHUNK_ROWS):
+    for chunk in chunks(rows, ENTITY_CHUNK_ROWS):
         with connection.cursor().copy(f"COPY staged_items ({columns}) FROM STDIN") as copy:
             for row in chunk:
                 lists = (list(row.categories), list(row.tags))
@@ -155,14 +159,16 @@ def _write_items(connection: Connection[Any], rows: Iterable[ItemRow], written: 
         connection.execute("TRUNCATE staged_items")
 
 
-def _write_interactions(connection: Connection[Any], dataset: Dataset, loaded: Loaded) -> None:
+def _write_interactions(connection: Connection[Any], dataset: Dataset, loaded: Loaded, listed: set[str]) -> None:
     for chunk in dataset.interactions():
         with connection.cursor().copy("COPY staged_interactions (user_id, item_id, type, value, occurred_at) FROM STDIN") as copy:
             for row in chunk:
                 copy.write_row(row)
-        added = connection.execute(_ADD_MISSING_USERS).rowcount
-        loaded.users.read += added
-        loaded.users.added += added
+        strangers = {row[0] for row in chunk} - listed
+        if strangers:
+            loaded.users.read += len(strangers)
+            loaded.users.added += connection.execute(_ADD_MISSING_USERS, [sorted(strangers)]).rowcount
+            listed |= strangers
         _upsert(connection, _WRITE_INTERACTIONS, loaded.interactions, len(chunk))
         connection.execute("TRUNCATE staged_interactions")
 
@@ -175,7 +181,7 @@ def _upsert(connection: Connection[Any], sql: LiteralString, written: Written, r
     written.changed += row[1]
 
 
-def _chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(rows)
     while chunk := list(islice(iterator, size)):
         yield chunk
