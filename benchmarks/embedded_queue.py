@@ -14,11 +14,11 @@ from psycopg import Connection
 
 from benchmarks.frame import Case, Measure
 from benchmarks.servers import fresh_database
-from core import tasks
+from core import claims, tasks
 from core.artifacts import ArtifactStore
+from core.claims import Outcome
 from core.database import make_pool
 from core.messages import RecommendPayload, RefreshShardPayload
-from core.tasks import Outcome
 from core.topology import FINISHED_CHANNEL
 from ml_worker.bell import DatabaseBell
 from ml_worker.handlers.base import Answer, Context, Handler, Job, Product
@@ -97,9 +97,9 @@ def _bare(client: Connection[Any]) -> float:
     """Milliseconds of the same transactions one after the other on one connection, with nobody to wait for."""
     started = time.perf_counter()
     tasks.submit(RefreshShardPayload(shard=0, shard_count=1), owner="bench").run(client)  # a queue that no slot serves
-    (claimed,) = tasks.claim("batch", lease_owner="bench", lease_seconds=LEASE_SECONDS, limit=1).run(client)
+    (claimed,) = claims.claim("batch", lease_owner="bench", lease_seconds=LEASE_SECONDS, limit=1).run(client)
     with client.transaction():
-        tasks.complete([Outcome(claimed.id, claimed.fence, {})]).run(client)
+        claims.complete([Outcome(claimed.id, claimed.fence, {})]).run(client)
         tasks.notify_finished([claimed.id]).run(client)
     return (time.perf_counter() - started) * 1000
 

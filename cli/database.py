@@ -5,7 +5,9 @@ from pathlib import Path
 import typer
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import OperationalError
 
+from cli.refusal import Refusal
 from core.settings import CoreSettings
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -22,8 +24,12 @@ def alembic_config(database_url: str) -> Config:
 
 
 def upgrade(database_url: str) -> None:
-    """Apply every migration the database does not have yet; all of them or none."""
-    command.upgrade(alembic_config(database_url), "head")
+    """Apply every migration the database does not have yet; all of them or none. A `Refusal` if it cannot be reached."""
+    try:
+        command.upgrade(alembic_config(database_url), "head")
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise Refusal(f"the database in DATABASE_URL cannot be reached: {reason}") from error
 
 
 @app.command("upgrade")

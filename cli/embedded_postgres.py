@@ -113,9 +113,20 @@ class EmbeddedPostgres:
         pid_file = self.data / "postmaster.pid"
         if not pid_file.exists():
             return
-        # pg_ctl looks whether the process is alive; a stale file alone is no obstacle to the next start.
-        with contextlib.suppress(EmbeddedPostgresFailed):
+        if self._is_our_server(int(pid_file.read_text().split()[0])):
             self._run_tool("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+        else:
+            # Left by a crash of the machine, its number since given to a stranger whom pg_ctl would end.
+            pid_file.unlink()
+
+    def _is_our_server(self, pid: int) -> bool:
+        proc = Path("/proc")
+        if proc.is_dir():
+            with contextlib.suppress(OSError):
+                return os.fsencode(self.data) in (proc / str(pid) / "cmdline").read_bytes()
+            return False
+        shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return str(self.data) in shown.stdout
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS

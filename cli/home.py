@@ -4,8 +4,9 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from io import TextIOWrapper
 from pathlib import Path
 
 from cli.refusal import Refusal
@@ -20,28 +21,30 @@ class Secrets:
 
 
 class Home:
-    """A folder that belongs to one running stack; `lock` it before use."""
+    """A folder that belongs to one running stack at a time; hold it while it is used."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.logs = self.folder / "logs"
         self.artifacts = self.folder / "artifacts"
-        self._lock: TextIOWrapper | None = None
 
-    def lock(self) -> None:
-        """Claim the folder until this process ends, however it ends; a `Refusal` with exit code 2 if another one has it."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Own the folder for a block, or until this process ends; a `Refusal` with exit code 2 if another process has it."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            message = f"Marquee is already running here (process {owner}, folder {self.folder}); stop it first or set MARQUEE_HOME"
-            raise Refusal(message, exit_code=2) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        with (self.folder / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                message = (
+                    f"Marquee is already running here (process {file.read()}, folder {self.folder}); stop it first or set MARQUEE_HOME"
+                )
+                raise Refusal(message, exit_code=2) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
 
     def secrets(self) -> Secrets:
         """The stack's secrets, generated at the first call and readable by the owner only."""

@@ -45,12 +45,15 @@ class LocalStack:
         """The stack as a block: started at its beginning, stopped however it ends."""
         previous = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._start()
-            yield self
+            with self.home.held():
+                try:
+                    self._start()
+                    yield self
+                finally:
+                    stop_all(self._processes)
+                    if self._postgres is not None:
+                        self._postgres.stop()
         finally:
-            stop_all(self._processes)
-            if self._postgres is not None:
-                self._postgres.stop()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -83,7 +86,6 @@ class LocalStack:
 
     def _start(self) -> None:
         settings = self._settings
-        self.home.lock()
         api_port = ports.choose(settings.api_host, asked=settings.api_port, default=8080, setting="API_PORT")
         ui_port = ports.choose(settings.ui_host, asked=settings.ui_port, default=8501, setting="UI_PORT")
         self.api_url = f"http://{_reachable(settings.api_host)}:{api_port}"

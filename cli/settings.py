@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class LocalSettings(BaseSettings):
     """Where the local stack lives and listens; everything else it starts with is generated and kept in its home."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     marquee_home: Path = Field(default=Path(".marquee"), description="Folder of everything the local stack writes.")
     database_url: SecretStr | None = Field(default=None, description="A PostgreSQL server to use instead of the embedded one.")

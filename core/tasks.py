@@ -1,16 +1,14 @@
-"""The life of a task as statements: submit, claim, renew, complete, fail, release, cancel, reap.
+"""The life of a task seen from outside, as statements: submit, cancel, reap, ring. `core.claims` is the worker's side.
 
-Time is the database's `clock_timestamp()` only. Every write by a worker names the fence it was given by `claim`;
-a worker whose lease was lost writes nothing.
+Time is the database's `clock_timestamp()` only.
 """
 
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from psycopg.types.json import Jsonb
 
@@ -30,41 +28,6 @@ class Submitted:
     outcome: Literal["created", "repeated", "conflicting", "coalesced", "active"]
     """`repeated`: same idempotency key and body. `conflicting`: same key, other body. `coalesced`: a queued task
     already promises the same. `active`: an exclusive task of this kind is queued or running."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A task that this worker may run until its lease ends."""
-
-    id: uuid.UUID
-    kind: str
-    payload: dict[str, Any]
-    payload_version: int
-    owner: str
-    attempt: int
-    max_attempts: int
-    fence: int
-    correlation_id: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a lease renewal carries: the share done (0 to 1) and a note for people."""
-
-    id: uuid.UUID
-    fence: int
-    done: float = 0.0
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of a finished task under the fence it was claimed with."""
-
-    id: uuid.UUID
-    fence: int
-    result: Mapping[str, Any]
 
 
 def request_hash(payload: Payload) -> str:
@@ -168,84 +131,6 @@ def find_twin(payload: Payload, *, owner: str, idem_key: str | None = None) -> S
     )
 
 
-# A task whose last attempt ended with its worker is claimed alone, so that a poisonous one takes no neighbours down.
-_CLAIM = """
-WITH due AS (
-    SELECT id, coalesce(error ->> 'code', '') = 'lease_expired' AS is_suspect, priority, available_at
-    FROM tasks
-    WHERE state = 'queued' AND queue = %(queue)s AND available_at <= clock_timestamp() AND NOT cancel_requested
-      AND attempt < max_attempts AND (deadline_at IS NULL OR deadline_at > clock_timestamp())
-    ORDER BY priority DESC, available_at
-    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), ranked AS (
-    SELECT id, is_suspect, row_number() OVER (ORDER BY priority DESC, available_at, id) AS place,
-           first_value(is_suspect) OVER (ORDER BY priority DESC, available_at, id) AS is_first_suspect
-    FROM due
-)
-UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(lease_owner)s,
-       lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
-       started_at = clock_timestamp(), progress = 0, progress_note = NULL
-FROM ranked
-WHERE tasks.id = ranked.id AND (CASE WHEN is_first_suspect THEN place = 1 ELSE NOT is_suspect END)
-RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at, place
-"""
-
-
-def claim(queue: QueueName, *, lease_owner: str, lease_seconds: float, limit: int) -> Statement[list[Claimed]]:
-    """Take up to `limit` due tasks of a queue, most urgent first; the attempt is spent here, so that a kill counts."""
-
-    def read(rows: list[Row]) -> list[Claimed]:
-        rows.sort(key=lambda row: row["place"])
-        return [Claimed(**{name: value for name, value in row.items() if name != "place"}) for row in rows]
-
-    params = {"queue": queue, "lease_owner": lease_owner, "lease_seconds": lease_seconds, "limit": limit}
-    return Statement(_CLAIM, params, read)
-
-
-_RENEW = """
-UPDATE tasks SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
-       progress = given.done, progress_note = given.note
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(done)s::real[], %(notes)s::text[]) AS given (id, fence, done, note)
-WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
-RETURNING tasks.id, cancel_requested
-"""
-
-
-def renew(progress: Sequence[Progress], *, lease_seconds: float) -> Statement[dict[uuid.UUID, bool]]:
-    """Extend leases and store progress. Maps each task still held to whether its cancellation was asked for;
-    a task that is missing was lost, and its work must stop."""
-    params = {
-        "lease_seconds": lease_seconds,
-        "ids": [p.id for p in progress],
-        "fences": [p.fence for p in progress],
-        "done": [p.done for p in progress],
-        "notes": [p.note for p in progress],
-    }
-    return Statement(_RENEW, params, lambda rows: {row["id"]: row["cancel_requested"] for row in rows})
-
-
-_COMPLETE = """
-UPDATE tasks SET state = 'succeeded', result = given.result, error = NULL, progress = 1, progress_note = NULL,
-       lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(results)s::jsonb[]) AS given (id, fence, result)
-WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
-RETURNING tasks.id
-"""
-
-
-def complete(outcomes: Sequence[Outcome]) -> Statement[set[uuid.UUID]]:
-    """Mark tasks succeeded; returns those that were still ours.
-
-    If any is missing the caller must roll back, effects included, and try again without it.
-    """
-    params = {
-        "ids": [o.id for o in outcomes],
-        "fences": [o.fence for o in outcomes],
-        "results": [Jsonb(dict(o.result)) for o in outcomes],
-    }
-    return Statement(_COMPLETE, params, lambda rows: {row["id"] for row in rows})
-
-
 def notify_finished(ids: Sequence[uuid.UUID]) -> Statement[None]:
     """Wake whoever waits for these tasks, when the transaction commits; one notification for a batch."""
     # PostgreSQL limits a notification to 8,000 bytes: 200 ids of 36 characters and a comma fit.
@@ -255,71 +140,6 @@ def notify_finished(ids: Sequence[uuid.UUID]) -> Statement[None]:
         {"channel": FINISHED_CHANNEL, "messages": groups},
         lambda _rows: None,
     )
-
-
-# `attempts` keeps what every attempt ended with; code and message are the latest.
-_ERROR = """jsonb_build_object('code', %(code)s::text, 'message', %(message)s::text, 'attempts',
-    coalesce(error -> 'attempts', '[]'::jsonb) || jsonb_build_object(
-        'attempt', attempt, 'code', %(code)s::text, 'message', %(message)s::text, 'at', clock_timestamp()))"""
-
-_FAIL = (
-    """
-UPDATE tasks SET
-    state = CASE WHEN %(is_permanent)s THEN 'failed'
-                 WHEN cancel_requested THEN 'cancelled'
-                 WHEN attempt >= max_attempts THEN 'dead'
-                 ELSE 'queued' END,
-    available_at = clock_timestamp() + %(delay_seconds)s * interval '1 second',
-    finished_at = CASE WHEN %(is_permanent)s OR cancel_requested OR attempt >= max_attempts THEN clock_timestamp() END,
-    lease_owner = NULL, lease_until = NULL, error = """
-    + _ERROR
-    + """
-WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
-RETURNING state
-"""
-)
-
-
-def fail(task: Claimed, *, code: str, message: str, is_permanent: bool, delay_seconds: float = 0.0) -> Statement[State | None]:
-    """End an attempt: permanent errors fail at once, others are retried after the delay until attempts run out.
-
-    Returns the new state, or None if the lease was lost.
-    """
-    params = {
-        "id": task.id,
-        "fence": task.fence,
-        "code": code,
-        "message": message,
-        "is_permanent": is_permanent,
-        "delay_seconds": delay_seconds,
-    }
-    return Statement(_FAIL, params, lambda rows: rows[0]["state"] if rows else None)
-
-
-_RELEASE = """
-UPDATE tasks SET state = 'queued', attempt = attempt - 1, available_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS given (id, fence)
-WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
-RETURNING tasks.id, pg_notify(%(channel)s, queue)
-"""
-
-
-def release(claimed: Sequence[Claimed]) -> Statement[set[uuid.UUID]]:
-    """Hand tasks back unstarted or unfinished, the attempt refunded: what a worker does when it is told to stop."""
-    params = {"ids": [c.id for c in claimed], "fences": [c.fence for c in claimed], "channel": BELL_CHANNEL}
-    return Statement(_RELEASE, params, lambda rows: {row["id"] for row in rows})
-
-
-_CANCELLED = """
-UPDATE tasks SET state = 'cancelled', lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
-WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
-RETURNING id
-"""
-
-
-def finish_cancelled(task: Claimed) -> Statement[bool]:
-    """A running task stopped because its cancellation was asked for; False if the lease was lost."""
-    return Statement(_CANCELLED, {"id": task.id, "fence": task.fence}, bool)
 
 
 _REQUEST_CANCEL = """
@@ -336,6 +156,11 @@ def request_cancel(task_id: uuid.UUID) -> Statement[State | None]:
     """Cancel a queued task at once and ask a running one to stop. Returns the new state, None if it had ended."""
     return Statement(_REQUEST_CANCEL, {"id": task_id}, lambda rows: rows[0]["state"] if rows else None)
 
+
+# `attempts` keeps what every attempt ended with; code and message are the latest.
+ATTEMPT_ERROR = """jsonb_build_object('code', %(code)s::text, 'message', %(message)s::text, 'attempts',
+    coalesce(error -> 'attempts', '[]'::jsonb) || jsonb_build_object(
+        'attempt', attempt, 'code', %(code)s::text, 'message', %(message)s::text, 'at', clock_timestamp()))"""
 
 _REAP = (
     """
@@ -354,7 +179,7 @@ UPDATE tasks SET
     available_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL,
     error = CASE WHEN state = 'queued' THEN jsonb_build_object('code', 'expired', 'message', 'the deadline passed before a worker started')
                  ELSE """
-    + _ERROR
+    + ATTEMPT_ERROR
     + """ END
 FROM lapsed WHERE id = lapsed_id
 RETURNING id, queue, state

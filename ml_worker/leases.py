@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from core import tasks
+from core import claims
+from core.claims import Claimed, Progress
 from core.database import Pool, transaction
 from core.log import get_logger
-from core.tasks import Claimed, Progress
 
 
 class WorkMustStop(Exception):
@@ -40,7 +40,7 @@ class Held:
         return [Progress(task.id, task.fence, self._done, self._note) for task in self.claimed if task.id not in self.lost]
 
     def learn(self, renewed: dict[uuid.UUID, bool]) -> None:
-        """Take note of what a renewal brought back; see `core.tasks.renew`."""
+        """Take note of what a renewal brought back; see `core.claims.renew`."""
         for task in self.claimed:
             if task.id not in renewed:
                 self.lost.add(task.id)
@@ -80,7 +80,7 @@ class Leases:
         try:
             for batch in held:
                 with transaction(self._pool) as connection:
-                    renewed = tasks.renew(batch.progress(), lease_seconds=self._lease_seconds).run(connection)
+                    renewed = claims.renew(batch.progress(), lease_seconds=self._lease_seconds).run(connection)
                 batch.learn(renewed)
         except (psycopg.OperationalError, PoolTimeout) as error:
             # Nothing is decided here: if the database stays away the leases lapse, and the fence keeps our late answers out.

@@ -11,11 +11,11 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
-from core import lists, messages, tasks
+from core import claims, lists, messages, tasks
+from core.claims import Claimed, Outcome
 from core.database import transaction
 from core.log import get_logger
 from core.messages import Payload, PayloadNotUnderstood
-from core.tasks import Claimed, Outcome
 from core.topology import QueueName
 from ml_worker.bell import Bell
 from ml_worker.handlers.base import Context, Handler, Job, PermanentFailure, Product
@@ -68,7 +68,7 @@ class Slot:
         settings = self.context.settings
         limit = max((handler.max_batch for handler in self.handlers.values() if handler.payload.queue == self.queue), default=1)
         with transaction(self.context.pool) as connection:
-            claimed = tasks.claim(self.queue, lease_owner=self.lease_owner, lease_seconds=settings.lease_seconds, limit=limit).run(
+            claimed = claims.claim(self.queue, lease_owner=self.lease_owner, lease_seconds=settings.lease_seconds, limit=limit).run(
                 connection
             )
         if not claimed:
@@ -120,7 +120,7 @@ class Slot:
         while done:
             try:
                 with transaction(self.context.pool) as connection:
-                    kept = tasks.complete([Outcome(task.id, task.fence, product.result) for task, product in done]).run(connection)
+                    kept = claims.complete([Outcome(task.id, task.fence, product.result) for task, product in done]).run(connection)
                     if len(kept) < len(done):
                         raise _LeasesLost(kept)
                     # Two tasks of a batch may have asked for the same user: the list is stored once.
@@ -140,9 +140,9 @@ class Slot:
         cancelled = [task for task in ours if task.id in held.cancelled]
         with transaction(self.context.pool) as connection:
             for task in cancelled:
-                tasks.finish_cancelled(task).run(connection)
+                claims.finish_cancelled(task).run(connection)
             tasks.notify_finished([task.id for task in cancelled]).run(connection)
-            tasks.release([task for task in ours if task.id not in held.cancelled]).run(connection)
+            claims.release([task for task in ours if task.id not in held.cancelled]).run(connection)
         log.info("work stopped", cancelled=len(cancelled), handed_back=len(ours) - len(cancelled), lost=len(batch) - len(ours))
 
     def _fail(self, task: Claimed, failure: PermanentFailure) -> None:
@@ -158,7 +158,7 @@ class Slot:
 
     def _end_attempt(self, task: Claimed, **ending: Any) -> None:
         with transaction(self.context.pool) as connection:
-            state = tasks.fail(task, **ending).run(connection)
+            state = claims.fail(task, **ending).run(connection)
             if state in tasks.TERMINAL_STATES:
                 tasks.notify_finished([task.id]).run(connection)
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from core.claims import Claimed
 from core.database import Pool
 from core.lists import ComputedList
 from core.messages import Payload
 from core.statement import Statement
-from core.tasks import Claimed
 from ml_worker.ranking import Ranker
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from core import tasks
+from core import claims, tasks
 from core.messages import RecommendPayload, TrainPayload
 
 WORKER = {"lease_owner": "worker-1", "lease_seconds": 30.0}
@@ -20,8 +20,8 @@ def submit(connection: Connection[Any], user_id: str = "42", **options: Any) -> 
     return submitted.id
 
 
-def claim_one(connection: Connection[Any]) -> tasks.Claimed:
-    (claimed,) = tasks.claim("interactive", limit=1, **WORKER).run(connection)
+def claim_one(connection: Connection[Any]) -> claims.Claimed:
+    (claimed,) = claims.claim("interactive", limit=1, **WORKER).run(connection)
     return claimed
 
 
@@ -40,11 +40,11 @@ def test_a_submitted_task_is_claimed_run_and_completed_once(connection):
     task_id = submit(connection)
     claimed = claim_one(connection)
     assert (claimed.id, claimed.kind, claimed.payload, claimed.attempt, claimed.fence) == (task_id, "recommend", {"user_id": "42"}, 1, 1)
-    assert tasks.claim("interactive", limit=10, **WORKER).run(connection) == []
+    assert claims.claim("interactive", limit=10, **WORKER).run(connection) == []
 
-    outcome = tasks.Outcome(task_id, claimed.fence, {"count": 10})
-    assert tasks.complete([outcome]).run(connection) == {task_id}
-    assert tasks.complete([outcome]).run(connection) == set()
+    outcome = claims.Outcome(task_id, claimed.fence, {"count": 10})
+    assert claims.complete([outcome]).run(connection) == {task_id}
+    assert claims.complete([outcome]).run(connection) == set()
     done = row(connection, task_id)
     assert (done["state"], done["result"], done["progress"]) == ("succeeded", {"count": 10}, 1.0)
     assert done["lease_owner"] is None
@@ -76,7 +76,7 @@ def test_a_claim_waits_for_whoever_coalesced_into_the_task(connection, database_
     task_id = submit(connection)
     with psycopg.connect(database_url) as recorder:
         assert tasks.submit(RecommendPayload(user_id="42"), owner="bob").run(recorder).id == task_id
-        assert tasks.claim("interactive", limit=1, **WORKER).run(connection) == []
+        assert claims.claim("interactive", limit=1, **WORKER).run(connection) == []
     assert claim_one(connection).id == task_id
 
 
@@ -95,7 +95,7 @@ def test_two_workers_never_share_a_task(database_url, connection):
 
     def work() -> None:
         with psycopg.connect(database_url, autocommit=True) as own:
-            while claimed := tasks.claim("interactive", limit=4, **WORKER).run(own):
+            while claimed := claims.claim("interactive", limit=4, **WORKER).run(own):
                 seen.extend(task.id for task in claimed)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -108,7 +108,7 @@ def test_two_workers_never_share_a_task(database_url, connection):
 
 def test_claims_follow_priority_then_age(connection):
     old, urgent, young = submit(connection, "1"), submit(connection, "2", priority=5), submit(connection, "3")
-    claimed = tasks.claim("interactive", limit=3, **WORKER).run(connection)
+    claimed = claims.claim("interactive", limit=3, **WORKER).run(connection)
     assert [task.id for task in claimed] == [urgent, old, young]
 
 
@@ -121,11 +121,11 @@ def test_a_worker_that_lost_its_lease_writes_nothing(connection):
     again = claim_one(connection)
     assert (again.attempt, again.fence) == (2, 2)
 
-    assert tasks.renew([tasks.Progress(task_id, lost.fence)], lease_seconds=30).run(connection) == {}
-    assert tasks.complete([tasks.Outcome(task_id, lost.fence, {})]).run(connection) == set()
-    assert tasks.fail(lost, code="x", message="x", is_permanent=True).run(connection) is None
-    assert tasks.release([lost]).run(connection) == set()
-    assert tasks.finish_cancelled(lost).run(connection) is False
+    assert claims.renew([claims.Progress(task_id, lost.fence)], lease_seconds=30).run(connection) == {}
+    assert claims.complete([claims.Outcome(task_id, lost.fence, {})]).run(connection) == set()
+    assert claims.fail(lost, code="x", message="x", is_permanent=True).run(connection) is None
+    assert claims.release([lost]).run(connection) == set()
+    assert claims.finish_cancelled(lost).run(connection) is False
     assert row(connection, task_id)["state"] == "running"
 
 
@@ -133,14 +133,14 @@ def test_renewal_extends_the_lease_and_carries_progress_and_cancellation(connect
     task_id = submit(connection)
     claimed = claim_one(connection)
     before = row(connection, task_id)["lease_until"]
-    assert tasks.renew([tasks.Progress(task_id, claimed.fence, 0.5, "half")], lease_seconds=60).run(connection) == {task_id: False}
+    assert claims.renew([claims.Progress(task_id, claimed.fence, 0.5, "half")], lease_seconds=60).run(connection) == {task_id: False}
     renewed = row(connection, task_id)
     assert renewed["lease_until"] > before
     assert (renewed["progress"], renewed["progress_note"]) == (0.5, "half")
 
     assert tasks.request_cancel(task_id).run(connection) == "running"
-    assert tasks.renew([tasks.Progress(task_id, claimed.fence)], lease_seconds=60).run(connection) == {task_id: True}
-    assert tasks.finish_cancelled(claimed).run(connection) is True
+    assert claims.renew([claims.Progress(task_id, claimed.fence)], lease_seconds=60).run(connection) == {task_id: True}
+    assert claims.finish_cancelled(claimed).run(connection) is True
     assert row(connection, task_id)["state"] == "cancelled"
 
 
@@ -154,7 +154,7 @@ def test_retries_wait_and_end_in_dead_with_the_story_of_every_attempt(connection
     task_id = submit(connection)
     for attempt in range(1, 4):
         claimed = claim_one(connection)
-        state = tasks.fail(claimed, code="boom", message=f"try {attempt}", is_permanent=False, delay_seconds=0).run(connection)
+        state = claims.fail(claimed, code="boom", message=f"try {attempt}", is_permanent=False, delay_seconds=0).run(connection)
         assert state == ("dead" if attempt == 3 else "queued")
     error = row(connection, task_id)["error"]
     assert error["message"] == "try 3"
@@ -163,19 +163,19 @@ def test_retries_wait_and_end_in_dead_with_the_story_of_every_attempt(connection
 
 def test_a_retry_is_not_claimed_before_its_delay(connection):
     submit(connection)
-    tasks.fail(claim_one(connection), code="boom", message="", is_permanent=False, delay_seconds=60).run(connection)
-    assert tasks.claim("interactive", limit=1, **WORKER).run(connection) == []
+    claims.fail(claim_one(connection), code="boom", message="", is_permanent=False, delay_seconds=60).run(connection)
+    assert claims.claim("interactive", limit=1, **WORKER).run(connection) == []
 
 
 def test_a_permanent_error_fails_at_once(connection):
     task_id = submit(connection)
-    assert tasks.fail(claim_one(connection), code="no_model", message="train first", is_permanent=True).run(connection) == "failed"
+    assert claims.fail(claim_one(connection), code="no_model", message="train first", is_permanent=True).run(connection) == "failed"
     assert row(connection, task_id)["error"]["code"] == "no_model"
 
 
 def test_a_released_task_gets_its_attempt_back(connection):
     task_id = submit(connection)
-    assert tasks.release([claim_one(connection)]).run(connection) == {task_id}
+    assert claims.release([claim_one(connection)]).run(connection) == {task_id}
     assert row(connection, task_id)["attempt"] == 0
     assert claim_one(connection).fence == 2
 
@@ -186,7 +186,7 @@ def test_a_task_whose_worker_died_is_claimed_alone(connection):
     lapse_leases(connection)
     tasks.reap().run(connection)
     others = {submit(connection, "2"), submit(connection, "3")}
-    batches = [{task.id for task in tasks.claim("interactive", limit=10, **WORKER).run(connection)} for _ in range(2)]
+    batches = [{task.id for task in claims.claim("interactive", limit=10, **WORKER).run(connection)} for _ in range(2)]
     assert batches == [{poisonous}, others]
 
 
@@ -194,7 +194,7 @@ def test_reaping_expires_what_came_too_late_and_buries_what_ran_out_of_attempts(
     late = submit(connection, "1", deadline_seconds=-1.0)
     doomed = submit(connection, "2")
     for _ in range(3):
-        claimed = tasks.claim("interactive", limit=1, **WORKER).run(connection)
+        claimed = claims.claim("interactive", limit=1, **WORKER).run(connection)
         assert [task.id for task in claimed] == [doomed]
         lapse_leases(connection)
         reaped = tasks.reap().run(connection)
@@ -223,7 +223,7 @@ def test_submitting_and_finishing_notify(connection, database_url):
 )
 def test_the_database_refuses_illegal_changes(connection, change, complaint):
     task_id = submit(connection)
-    tasks.complete([tasks.Outcome(task_id, claim_one(connection).fence, {})]).run(connection)
+    claims.complete([claims.Outcome(task_id, claim_one(connection).fence, {})]).run(connection)
     with pytest.raises(psycopg.errors.RaiseException, match=complaint):
         connection.execute(f"UPDATE tasks SET {change} WHERE id = %s", (task_id,))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from core import tasks
+from core import claims, tasks
 from core.messages import RecommendPayload, TrainPayload
 
 StartWorker = Callable[..., subprocess.Popen[str]]
@@ -72,7 +72,7 @@ def test_a_worker_trains_and_makes_lists_and_ends_on_sigterm(connection, catalog
 
 def test_a_task_whose_worker_vanished_is_finished_by_another(connection, catalogue, start_worker):
     task_id = tasks.submit(TrainPayload(refresh_lists=False), owner="alice").run(connection).id
-    lost = tasks.claim("train", lease_owner="vanished", lease_seconds=0.1, limit=1).run(connection)
+    lost = claims.claim("train", lease_owner="vanished", lease_seconds=0.1, limit=1).run(connection)
     assert [task.id for task in lost] == [task_id]
     time.sleep(0.2)
     assert tasks.reap().run(connection).requeued == {task_id: "train"}

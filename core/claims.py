@@ -1,0 +1,189 @@
+"""What the holder of a lease does with a task, as statements: claim, renew, complete, fail, release.
+
+Every write names the fence it was given by `claim`; a worker whose lease was lost writes nothing.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from core.statement import Row, Statement
+from core.tasks import ATTEMPT_ERROR, State
+from core.topology import BELL_CHANNEL, QueueName
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that this worker may run until its lease ends."""
+
+    id: uuid.UUID
+    kind: str
+    payload: dict[str, Any]
+    payload_version: int
+    owner: str
+    attempt: int
+    max_attempts: int
+    fence: int
+    correlation_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a lease renewal carries: the share done (0 to 1) and a note for people."""
+
+    id: uuid.UUID
+    fence: int
+    done: float = 0.0
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a finished task under the fence it was claimed with."""
+
+    id: uuid.UUID
+    fence: int
+    result: Mapping[str, Any]
+
+
+# A task whose last attempt ended with its worker is claimed alone, so that a poisonous one takes no neighbours down.
+_CLAIM = """
+WITH due AS (
+    SELECT id, coalesce(error ->> 'code', '') = 'lease_expired' AS is_suspect, priority, available_at
+    FROM tasks
+    WHERE state = 'queued' AND queue = %(queue)s AND available_at <= clock_timestamp() AND NOT cancel_requested
+      AND attempt < max_attempts AND (deadline_at IS NULL OR deadline_at > clock_timestamp())
+    ORDER BY priority DESC, available_at
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), ranked AS (
+    SELECT id, is_suspect, row_number() OVER (ORDER BY priority DESC, available_at, id) AS place,
+           first_value(is_suspect) OVER (ORDER BY priority DESC, available_at, id) AS is_first_suspect
+    FROM due
+)
+UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(lease_owner)s,
+       lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
+       started_at = clock_timestamp(), progress = 0, progress_note = NULL
+FROM ranked
+WHERE tasks.id = ranked.id AND (CASE WHEN is_first_suspect THEN place = 1 ELSE NOT is_suspect END)
+RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at, place
+"""
+
+
+def claim(queue: QueueName, *, lease_owner: str, lease_seconds: float, limit: int) -> Statement[list[Claimed]]:
+    """Take up to `limit` due tasks of a queue, most urgent first; the attempt is spent here, so that a kill counts."""
+
+    def read(rows: list[Row]) -> list[Claimed]:
+        rows.sort(key=lambda row: row["place"])
+        return [Claimed(**{name: value for name, value in row.items() if name != "place"}) for row in rows]
+
+    params = {"queue": queue, "lease_owner": lease_owner, "lease_seconds": lease_seconds, "limit": limit}
+    return Statement(_CLAIM, params, read)
+
+
+_RENEW = """
+UPDATE tasks SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
+       progress = given.done, progress_note = given.note
+FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(done)s::real[], %(notes)s::text[]) AS given (id, fence, done, note)
+WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
+RETURNING tasks.id, cancel_requested
+"""
+
+
+def renew(progress: Sequence[Progress], *, lease_seconds: float) -> Statement[dict[uuid.UUID, bool]]:
+    """Extend leases and store progress. Maps each task still held to whether its cancellation was asked for;
+    a task that is missing was lost, and its work must stop."""
+    params = {
+        "lease_seconds": lease_seconds,
+        "ids": [p.id for p in progress],
+        "fences": [p.fence for p in progress],
+        "done": [p.done for p in progress],
+        "notes": [p.note for p in progress],
+    }
+    return Statement(_RENEW, params, lambda rows: {row["id"]: row["cancel_requested"] for row in rows})
+
+
+_COMPLETE = """
+UPDATE tasks SET state = 'succeeded', result = given.result, error = NULL, progress = 1, progress_note = NULL,
+       lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
+FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(results)s::jsonb[]) AS given (id, fence, result)
+WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
+RETURNING tasks.id
+"""
+
+
+def complete(outcomes: Sequence[Outcome]) -> Statement[set[uuid.UUID]]:
+    """Mark tasks succeeded; returns those that were still ours.
+
+    If any is missing the caller must roll back, effects included, and try again without it.
+    """
+    params = {
+        "ids": [o.id for o in outcomes],
+        "fences": [o.fence for o in outcomes],
+        "results": [Jsonb(dict(o.result)) for o in outcomes],
+    }
+    return Statement(_COMPLETE, params, lambda rows: {row["id"] for row in rows})
+
+
+_FAIL = (
+    """
+UPDATE tasks SET
+    state = CASE WHEN %(is_permanent)s THEN 'failed'
+                 WHEN cancel_requested THEN 'cancelled'
+                 WHEN attempt >= max_attempts THEN 'dead'
+                 ELSE 'queued' END,
+    available_at = clock_timestamp() + %(delay_seconds)s * interval '1 second',
+    finished_at = CASE WHEN %(is_permanent)s OR cancel_requested OR attempt >= max_attempts THEN clock_timestamp() END,
+    lease_owner = NULL, lease_until = NULL, error = """
+    + ATTEMPT_ERROR
+    + """
+WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+RETURNING state
+"""
+)
+
+
+def fail(task: Claimed, *, code: str, message: str, is_permanent: bool, delay_seconds: float = 0.0) -> Statement[State | None]:
+    """End an attempt: permanent errors fail at once, others are retried after the delay until attempts run out.
+
+    Returns the new state, or None if the lease was lost.
+    """
+    params = {
+        "id": task.id,
+        "fence": task.fence,
+        "code": code,
+        "message": message,
+        "is_permanent": is_permanent,
+        "delay_seconds": delay_seconds,
+    }
+    return Statement(_FAIL, params, lambda rows: rows[0]["state"] if rows else None)
+
+
+_RELEASE = """
+UPDATE tasks SET state = 'queued', attempt = attempt - 1, available_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL
+FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS given (id, fence)
+WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
+RETURNING tasks.id, pg_notify(%(channel)s, queue)
+"""
+
+
+def release(claimed: Sequence[Claimed]) -> Statement[set[uuid.UUID]]:
+    """Hand tasks back unstarted or unfinished, the attempt refunded: what a worker does when it is told to stop."""
+    params = {"ids": [c.id for c in claimed], "fences": [c.fence for c in claimed], "channel": BELL_CHANNEL}
+    return Statement(_RELEASE, params, lambda rows: {row["id"] for row in rows})
+
+
+_CANCELLED = """
+UPDATE tasks SET state = 'cancelled', lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
+WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+RETURNING id
+"""
+
+
+def finish_cancelled(task: Claimed) -> Statement[bool]:
+    """A running task stopped because its cancellation was asked for; False if the lease was lost."""
+    return Statement(_CANCELLED, {"id": task.id, "fence": task.fence}, bool)
