@@ -104,7 +104,7 @@ def _connected() -> Iterator[Connection[Any]]:
     try:
         url = CoreSettings().database_url.get_secret_value()
     except ValidationError as error:
-        if any(problem["loc"] == ("database_url",) for problem in error.errors()):
+        if any((problem["type"], problem["loc"]) == ("missing", ("database_url",)) for problem in error.errors()):
             message = "DATABASE_URL is not set; it is the address of the PostgreSQL server, as postgresql://user:password@host:port/name"
             raise Refusal(message, exit_code=2) from None
         raise

@@ -6,12 +6,13 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from cli import database, run
+from cli import data, database, run
 from cli.refusal import Refusal
 
 app: Final = typer.Typer(help="Marquee: events in, recommendations out.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("run")(run.run)
 app.command("demo")(run.demo)
+app.add_typer(data.app)
 app.add_typer(database.app, name="db")
 
 

@@ -129,6 +129,7 @@ def _show_addresses(stack: LocalStack) -> None:
         f"\n  Interface  [bold]{stack.ui_url}[/]\n"
         f"  API        [bold]{stack.api_url}/docs[/]\n"
         f"  Sign in    [bold]{stack.demo_email}[/]  password [bold]{stack.secrets.demo_password}[/]\n"
-        f"  Data       {stack.home.folder}\n\n"
+        f"  Folder     {stack.home.folder}\n"
+        f"  Database   {stack.database_url}\n\n"
         "Ctrl-C stops everything; the next start goes on with the same data."
     )
