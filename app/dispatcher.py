@@ -36,9 +36,9 @@ class Dispatcher:
         while True:
             try:
                 is_more = await self.make_pass()
-            except (psycopg.Error, PoolTimeout) as error:
+            except Exception as error:  # whatever it is, the loop must not end
                 if faults == 0:
-                    log.warning("the dispatcher waits for the database", reason=str(error).strip())
+                    _report(error)
                 faults += 1
                 await asyncio.sleep(min(MAX_BACKOFF_SECONDS, self._interval * 2**faults))
                 continue
@@ -59,3 +59,10 @@ class Dispatcher:
         if reaped.requeued or reaped.ended:
             log.info("tasks reaped", requeued_count=len(reaped.requeued), ended_count=len(reaped.ended))
         return len(reaped.requeued) + len(reaped.ended) >= BATCH
+
+
+def _report(error: Exception) -> None:
+    if isinstance(error, psycopg.OperationalError | PoolTimeout):
+        log.warning("the dispatcher waits for the database", reason=str(error).strip())
+    else:
+        log.error("the dispatcher failed and goes on", exc_info=error)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.addresses import normalized_email
 from app.errors import CredentialsWrong, EmailTaken, RefreshTokenRefused
 from app.security import Passwords, new_refresh_token, token_hash
 from core.database import AsyncPool, async_transaction
@@ -70,12 +71,19 @@ async def ensure_admin(session: AsyncSession, passwords: Passwords, *, email: st
 
 async def authenticate(session: AsyncSession, passwords: Passwords, *, email: str, password: str) -> uuid.UUID:
     """The id of the active account with this e-mail address and password. Raises `CredentialsWrong`, always after the same work."""
-    account = await _find_account(session, email)
+    account = await _find_account(session, _normalized(email))
     stored = account.password_hash if account is not None and account.is_active else None
     is_right = await passwords.verify(password, stored)
     if account is None or not is_right:
         raise CredentialsWrong
     return account.id
+
+
+def _normalized(email: str) -> str:
+    try:
+        return normalized_email(email)
+    except ValueError:
+        return email  # nobody's, which the caller finds out after the same work as for anybody's
 
 
 async def _find_account(session: AsyncSession, email: str) -> Account | None:

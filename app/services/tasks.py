@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from app.errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, Unexpected
+from app.errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, Unexpected, UserNotFound
 from core import tasks
 from core.messages import Payload, RecommendPayload
 from core.statement import Statement
@@ -61,8 +61,10 @@ async def submit_task(
 ) -> TaskRow:
     """The task that does what is asked: a new one, or one that was there already.
 
-    Raises `IdempotencyKeyReused` or `TaskAlreadyActive`.
+    Raises `IdempotencyKeyReused`, `TaskAlreadyActive`, or `UserNotFound` for a list that would be nobody's.
     """
+    if isinstance(payload, RecommendPayload) and not await _has_user(connection, payload.user_id):
+        raise UserNotFound(payload.user_id)
     for _attempt in range(3):
         submitted = await tasks.submit(
             payload, owner=owner, idem_key=idem_key, deadline_seconds=deadline_seconds, correlation_id=correlation_id
@@ -76,6 +78,10 @@ async def submit_task(
             raise TaskAlreadyActive(payload.kind, submitted.id)
         return await get_task(connection, submitted.id, viewer=None)
     raise Unexpected
+
+
+async def _has_user(connection: AsyncConnection[Any], user_id: str) -> bool:
+    return await Statement("SELECT 1 FROM users WHERE id = %(id)s", {"id": user_id}, bool).run_async(connection)
 
 
 _READ: Final = (

@@ -1,10 +1,10 @@
 """`/interactions`: what users do."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
 from app.api.deps import CorrelationId, CurrentAccount, Session, Transaction, acts_for_anybody, check_may_act_for
 from app.api.problems import documented
@@ -30,7 +30,9 @@ class InteractionCreate(Request):
     item_id: EntityId
     type: InteractionType
     value: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
-        default=None, description="watch: share seen, 0 to 1, by default 1 · rating: 0.5 to 5, needed · other types: always 1."
+        default=None,
+        validate_default=True,
+        description="watch: share seen, 0 to 1, by default 1 · rating: 0.5 to 5, needed · other types: always 1.",
     )
     occurred_at: Moment | None = Field(default=None, description="By default now; at most a day ahead.")
 
@@ -41,17 +43,20 @@ class InteractionCreate(Request):
             raise ValueError("must be between 1970 and a day from now")
         return value
 
-    @model_validator(mode="after")
-    def _value_fits(self) -> Self:
-        value = DEFAULT_VALUES.get(self.type) if self.value is None else self.value
-        least, greatest = VALUE_RANGES[self.type]
+    @field_validator("value")
+    @classmethod
+    def _fits_its_type(cls, value: float | None, info: ValidationInfo) -> float | None:
+        type_: InteractionType | None = info.data.get("type")
+        if type_ is None:  # refused already
+            return value
+        value = DEFAULT_VALUES.get(type_) if value is None else value
+        least, greatest = VALUE_RANGES[type_]
         if value is None:
-            raise ValueError(f"value is needed for the type {self.type}")
+            raise ValueError(f"is needed for the type {type_}")
         if not least <= value <= greatest:
             allowed = f"{least:g}" if least == greatest else f"between {least:g} and {greatest:g}"
-            raise ValueError(f"value must be {allowed} for the type {self.type}")
-        self.value = value
-        return self
+            raise ValueError(f"must be {allowed} for the type {type_}")
+        return value
 
 
 class InteractionOut(Answer):

@@ -1,0 +1,143 @@
+"""Lists over HTTP, with the test in the part of the worker."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core import claims, lists, tasks
+
+POPULAR = lists.Reason("popular")
+
+
+@pytest.fixture
+def model_version(connection):
+    (model_id,) = connection.execute(
+        "INSERT INTO model_versions (algorithm, artifact, artifact_bytes, training_seconds, is_current)"
+        " VALUES ('als', 'x', 1, 1, true) RETURNING id"
+    ).fetchone()
+    return model_id
+
+
+@pytest.fixture
+def compute(connection, model_version):
+    """Store a list of these items for a user, as a worker does."""
+
+    def store(user_id, item_ids, *, reason=POPULAR, history_count=0):
+        entries = tuple(lists.Entry(item_id, 1.0 / place, "personal", reason) for place, item_id in enumerate(item_ids, 1))
+        made = lists.ComputedList(user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=history_count)
+        lists.write([made]).run(connection)
+        return made
+
+    return store
+
+
+@pytest.fixture
+def work(connection, compute):
+    """Store this list for every `recommend` task, as a worker does, until the answer is there."""
+
+    def run(asked, user_id, item_ids, **options):
+        deadline = time.monotonic() + 10
+        while not asked.done():
+            assert time.monotonic() < deadline, "nobody answers"
+            time.sleep(0.01)
+            for claimed in claims.claim("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection):
+                with connection.transaction():
+                    compute(user_id, item_ids, **options)
+                    claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
+                    tasks.notify_finished([claimed.id]).run(connection)
+        return asked.result()
+
+    return run
+
+
+def read(person, **params):
+    answer = person.get(f"/recommendations/{person.user_id}", params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_without_a_list_the_answer_says_so(visitor):
+    assert read(visitor) == {
+        "user_id": visitor.user_id,
+        "list_id": None,
+        "model_version": None,
+        "algorithm": None,
+        "computed_at": None,
+        "is_cold": False,
+        "is_stale": True,
+        "task_id": None,
+        "entries": [],
+    }
+
+
+def test_the_stored_list_is_answered_with_reasons(visitor, films, compute, model_version):
+    made = compute(visitor.user_id, ["m2", "m1"], reason=lists.Reason("because_you_watched", ("m4", "m3")))
+    answer = read(visitor)
+    assert (answer["list_id"], answer["model_version"], answer["algorithm"]) == (str(made.list_id), model_version, "als")
+    assert (answer["is_stale"], answer["is_cold"], answer["task_id"]) == (False, False, None)
+    assert answer["entries"][0] == {
+        "position": 1,
+        "item": {"id": "m2", "title": "Film 2", "categories": ["Drama", "Film"], "image_url": None, "released_at": None},
+        "score": 1.0,
+        "source": "personal",
+        "reason": {"type": "because_you_watched", "items": [{"id": "m4", "title": "Film 4"}, {"id": "m3", "title": "Film 3"}]},
+    }
+    assert [(entry["position"], entry["item"]["id"]) for entry in answer["entries"]] == [(1, "m2"), (2, "m1")]
+
+
+def test_count_limits_the_entries_and_hidden_or_met_items_are_left_out(visitor, films, compute):
+    compute(visitor.user_id, ["m5", "m4", "m3", "m2"])
+    assert [entry["item"]["id"] for entry in read(visitor, count=2)["entries"]] == ["m4", "m3"]
+    visitor.post("/interactions", {"item_id": "m4", "type": "view"})
+    answer = read(visitor)
+    assert [entry["item"]["id"] for entry in answer["entries"]] == ["m3", "m2"]
+    assert answer["is_stale"] is True
+    assert answer["task_id"] is not None
+
+
+def test_waiting_brings_the_list_that_follows_the_event(visitor, films, compute, work):
+    compute(visitor.user_id, ["m1", "m2"])
+    visitor.post("/interactions", {"item_id": "m1", "type": "like"})
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(read, visitor, wait=20)
+        answer = work(asked, visitor.user_id, ["m3"], history_count=1)
+    assert [entry["item"]["id"] for entry in answer["entries"]] == ["m3"]
+    assert (answer["is_stale"], answer["task_id"]) == (False, None)
+
+
+def test_waiting_for_a_first_list_asks_for_it(visitor, films, work):
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(read, visitor, wait=20)
+        assert work(asked, visitor.user_id, ["m1"])["is_stale"] is False
+
+
+def test_waiting_in_vain_answers_with_what_there_is_and_the_task_under_way(visitor, films, compute, connection):
+    made = compute(visitor.user_id, ["m2"])
+    visitor.post("/interactions", {"item_id": "m1", "type": "like"})
+    (claimed,) = claims.claim("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection)
+    assert read(visitor)["task_id"] == str(claimed.id)  # running ones too
+    answer = read(visitor, wait=0.2)
+    assert (answer["list_id"], answer["is_stale"]) == (str(made.list_id), True)
+    assert answer["task_id"] is not None
+
+
+def test_a_fresh_list_is_not_waited_for(visitor, films, compute, connection):
+    compute(visitor.user_id, ["m2"])
+    assert read(visitor, wait=20)["is_stale"] is False
+    assert connection.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
+
+
+def test_lists_belong_to_their_user(visitor, service, sign_up, compute, films):
+    compute(visitor.user_id, ["m1"])
+    assert sign_up("user").get(f"/recommendations/{visitor.user_id}").status_code == 403
+    assert service.get(f"/recommendations/{visitor.user_id}").status_code == 200
+    missing = service.get("/recommendations/nobody")
+    assert (missing.status_code, missing.json()["type"]) == (404, "/problems/user-not-found")
+
+
+@pytest.mark.parametrize("params", [{"count": 0}, {"count": 101}, {"count": "all"}, {"wait": -1}, {"wait": 31}, {"wait": "nan"}])
+def test_a_wrong_parameter_is_named(visitor, complaint, params):
+    answer = visitor.get(f"/recommendations/{visitor.user_id}", params=params)
+    assert list(complaint(answer)) == list(params)

@@ -1,0 +1,207 @@
+"""Tasks over HTTP, with the test in the part of the worker."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core import claims, tasks
+
+TRAIN = {"kind": "train", "payload": {"algorithms": ["popular"]}}
+
+
+def recommend(person, **more):
+    return {"kind": "recommend", "payload": {"user_id": person.user_id}, **more}
+
+
+def claim(connection, queue="interactive"):
+    (claimed,) = claims.claim(queue, lease_owner="test", lease_seconds=30, limit=1).run(connection)
+    return claimed
+
+
+def test_a_task_is_accepted_and_followed_to_its_end(visitor, connection):
+    accepted = visitor.post("/tasks", recommend(visitor, deadline_seconds=60))
+    assert accepted.status_code == 202, accepted.text
+    task = accepted.json()
+    assert accepted.headers["location"] == f"/api/v1/tasks/{task['id']}"
+    assert (task["state"], task["owner"], task["attempt"], task["progress"]) == ("queued", str(visitor.account_id), 0, 0)
+    assert task["deadline_at"] is not None
+
+    claimed = claim(connection)
+    claims.renew([claims.Progress(claimed.id, claimed.fence, 0.5, "half")], lease_seconds=30).run(connection)
+    running = visitor.get(f"/tasks/{task['id']}").json()
+    assert (running["state"], running["progress"], running["progress_note"]) == ("running", 0.5, "half")
+
+    claims.complete([claims.Outcome(claimed.id, claimed.fence, {"count": 20})]).run(connection)
+    done = visitor.get(f"/tasks/{task['id']}").json()
+    assert (done["state"], done["result"], done["error"]) == ("succeeded", {"count": 20}, None)
+    assert done["finished_at"] is not None
+
+
+def test_a_long_poll_ends_with_the_task(visitor, connection):
+    task_id = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    claimed = claim(connection)
+    with ThreadPoolExecutor() as threads:
+        began = time.monotonic()
+        asked = threads.submit(visitor.get, f"/tasks/{task_id}", params={"wait": 30})
+        with connection.transaction():
+            claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
+            tasks.notify_finished([claimed.id]).run(connection)
+        assert asked.result().json()["state"] == "succeeded"
+    assert time.monotonic() - began < 10
+
+
+def test_a_long_poll_answers_an_ended_task_at_once_and_another_one_when_the_wait_is_over(visitor):
+    task_id = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    assert visitor.get(f"/tasks/{task_id}", params={"wait": 0.2}).json()["state"] == "queued"
+    visitor.post(f"/tasks/{task_id}/cancel")
+    began = time.monotonic()
+    assert visitor.get(f"/tasks/{task_id}", params={"wait": 30}).json()["state"] == "cancelled"
+    assert time.monotonic() - began < 5
+
+
+def test_cancelling_wakes_who_waits(visitor):
+    task_id = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(visitor.get, f"/tasks/{task_id}", params={"wait": 30})
+        cancelled = visitor.post(f"/tasks/{task_id}/cancel")
+        assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
+        assert asked.result(timeout=10).json()["state"] == "cancelled"
+
+
+def test_a_running_task_is_asked_to_stop_and_an_ended_one_cannot_be_cancelled(visitor, connection):
+    task_id = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    claimed = claim(connection)
+    asked = visitor.post(f"/tasks/{task_id}/cancel").json()
+    assert (asked["state"], asked["cancel_requested"]) == ("running", True)
+    claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
+    late = visitor.post(f"/tasks/{task_id}/cancel")
+    assert (late.status_code, late.json()["type"]) == (409, "/problems/task-ended")
+
+
+def test_the_same_key_names_the_same_task_and_another_body_is_refused(service, visitor, admin):
+    key = {"Idempotency-Key": "order-1"}
+    first = service.post("/tasks", recommend(visitor), headers=key)
+    again = service.post("/tasks", recommend(visitor), headers=key)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    other = service.post("/tasks", recommend(admin), headers=key)
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    assert other.json()["task_id"] == first.json()["id"]
+    assert admin.post("/tasks", recommend(visitor), headers=key).json()["id"] != first.json()["id"]
+
+
+def test_the_same_key_names_a_task_that_has_ended_too(visitor):
+    key = {"Idempotency-Key": "order-1"}
+    task_id = visitor.post("/tasks", recommend(visitor), headers=key).json()["id"]
+    visitor.post(f"/tasks/{task_id}/cancel")
+    again = visitor.post("/tasks", recommend(visitor), headers=key).json()
+    assert (again["id"], again["state"]) == (task_id, "cancelled")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "with space", "tab\t"])
+def test_a_key_that_cannot_be_one_is_refused(visitor, complaint, key):
+    refused = visitor.post("/tasks", recommend(visitor), headers={"Idempotency-Key": key})
+    assert [name.lower() for name in complaint(refused)] == ["idempotency-key"]
+
+
+def test_an_exclusive_kind_names_its_active_task(admin):
+    first = admin.post("/tasks", TRAIN)
+    assert first.status_code == 202, first.text
+    second = admin.post("/tasks", {"kind": "train", "payload": {}})
+    assert (second.status_code, second.json()["type"]) == (409, "/problems/task-already-active")
+    assert second.json()["task_id"] == first.json()["id"]
+
+
+def test_equal_requests_for_a_list_share_a_queued_task(visitor, service):
+    first = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    assert service.post("/tasks", recommend(visitor)).json()["id"] == first
+
+
+def test_only_the_admin_trains_and_visitors_ask_for_themselves(visitor, service, admin):
+    for person in (visitor, service):
+        assert person.post("/tasks", TRAIN).status_code == 403
+        assert person.post("/tasks", {"kind": "refresh_lists", "payload": {}}).status_code == 403
+    assert admin.post("/tasks", {"kind": "refresh_lists", "payload": {}}).status_code == 202
+    assert visitor.post("/tasks", recommend(admin)).status_code == 403
+    assert service.post("/tasks", recommend(admin)).status_code == 202
+
+
+def test_a_list_for_nobody_is_not_accepted(service):
+    missing = service.post("/tasks", {"kind": "recommend", "payload": {"user_id": "nobody"}})
+    assert (missing.status_code, missing.json()["type"]) == (404, "/problems/user-not-found")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"kind": "recommend"}, "payload"),
+        ({"kind": "recommend", "payload": None}, "payload"),
+        ({"kind": "recommend", "payload": {}}, "payload.user_id"),
+        ({"kind": "recommend", "payload": {"user_id": 7}}, "payload.user_id"),
+        ({"kind": "recommend", "payload": {"user_id": "\x00"}}, "payload.user_id"),
+        ({"kind": "recommend", "payload": {"user_id": "1", "count": 5}}, "payload.count"),
+        ({"kind": "train", "payload": {"refresh_lists": "yes"}}, "payload.refresh_lists"),
+        ({"kind": "train", "payload": {"algorithms": []}}, "payload.algorithms"),
+        ({"kind": "train", "payload": {"algorithms": ["DROP TABLE"]}}, "payload.algorithms.0"),
+        ({**TRAIN, "deadline_seconds": 0}, "deadline_seconds"),
+        ({**TRAIN, "deadline_seconds": 86_401}, "deadline_seconds"),
+        ({**TRAIN, "deadline_seconds": "60"}, "deadline_seconds"),
+        ({**TRAIN, "priority": 9}, "priority"),
+        ({"payload": {}}, "kind"),
+        ({"kind": 3, "payload": {}}, "kind"),
+    ],
+)
+def test_a_wrong_field_is_named(admin, complaint, body, field):
+    assert next(iter(complaint(admin.post("/tasks", body)))) == field
+
+
+@pytest.mark.parametrize("kind", ["dance", "refresh_shard", "", "\x00"])
+def test_an_unknown_kind_lists_the_known_ones(admin, complaint, kind):
+    refused = admin.post("/tasks", {"kind": kind, "payload": {"shard": 0, "shard_count": 1}})
+    assert complaint(refused) == {"kind": "must be one of recommend, refresh_lists, train"}
+
+
+def test_unknown_tasks_and_those_of_others_are_not_found(visitor, admin, sign_up):
+    task_id = admin.post("/tasks", TRAIN).json()["id"]
+    for missing in (task_id, uuid.uuid4()):
+        answer = visitor.get(f"/tasks/{missing}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/task-not-found")
+        assert visitor.post(f"/tasks/{missing}/cancel").status_code == 404
+    assert sign_up("service").get(f"/tasks/{task_id}").status_code == 200
+
+
+def test_an_id_that_cannot_be_one_is_invalid(visitor, complaint):
+    assert list(complaint(visitor.get("/tasks/7"))) == ["task_id"]
+    assert list(complaint(visitor.post("/tasks/7/cancel"))) == ["task_id"]
+
+
+def test_tasks_are_listed_newest_first_in_pages(visitor, admin):
+    ids = [visitor.post("/tasks", recommend(visitor), headers={"Idempotency-Key": str(nth)}).json()["id"] for nth in range(5)]
+    admin.post("/tasks", TRAIN)
+    first = visitor.get("/tasks", params={"limit": 3}).json()
+    rest = visitor.get("/tasks", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    assert [task["id"] for task in first["data"] + rest["data"]] == ids[::-1]
+    assert rest["next_cursor"] is None
+
+
+def test_tasks_are_filtered(visitor, service, admin):
+    trained = admin.post("/tasks", TRAIN).json()["id"]
+    asked = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    visitor.post(f"/tasks/{asked}/cancel")
+
+    def found(person, **params):
+        return [task["id"] for task in person.get("/tasks", params=params).json()["data"]]
+
+    assert found(service) == [asked, trained]
+    assert found(service, state="queued") == [trained]
+    assert found(service, kind="recommend") == [asked]
+    assert found(service, owner=str(admin.account_id)) == [trained]
+    assert found(visitor, owner=str(visitor.account_id)) == [asked]
+    assert visitor.get("/tasks", params={"owner": str(admin.account_id)}).status_code == 403
+
+
+def test_a_wrong_parameter_is_named(visitor, complaint):
+    for params in ({"state": "lost"}, {"kind": "\x00"}, {"owner": "\x00"}, {"limit": 0}, {"cursor": "WyJ4Il0"}):
+        assert list(complaint(visitor.get("/tasks", params=params))) == list(params)
+    assert list(complaint(visitor.get(f"/tasks/{uuid.uuid4()}", params={"wait": 31}))) == ["wait"]
