@@ -28,7 +28,7 @@ class Als(Recommender):
     libraries: ClassVar[tuple[str, ...]] = ("implicit", "numpy", "scipy")
 
     class Config(Recommender.Config):
-        """The preset; how it was chosen and how well it transfers is in docs/decisions/0003-als-preset.md."""
+        """The preset; how it was chosen and how well it transfers is in docs/decisions/0005-als-preset.md."""
 
         factors: int = Field(default=64, ge=1, le=1024, description="Length of the vectors.")
         iterations: int = Field(default=12, ge=1, le=1000, description="Passes over users and items.")
