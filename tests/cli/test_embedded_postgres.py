@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cli.embedded_postgres import EmbeddedPostgres
+from cli.embedded_postgres import BINARIES, EmbeddedPostgres, copy_package, installed_package
 
 OWNER = """
 import sys, time
@@ -115,3 +115,11 @@ def test_a_long_path_is_no_obstacle(home):
     deep = home / ("very-" * 30) / "deep"
     with EmbeddedPostgres(deep) as server, psycopg.connect(server.url("postgres")) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_copy_of_the_server_runs_from_anywhere(tmp_path):
+    """What root uses where the account it lends cannot enter the environment."""
+    copied = copy_package(installed_package(), tmp_path / "elsewhere")
+    told = subprocess.run([copied / BINARIES / "postgres", "--version"], capture_output=True, text=True, check=True)
+    assert "PostgreSQL" in told.stdout
+    assert copy_package(installed_package(), tmp_path / "elsewhere") == copied
