@@ -1,19 +1,19 @@
-"""The API as the interface sees it: one thin client, the shapes of its answers and one kind of problem."""
+"""The API as the interface reaches it: one thin client and one kind of problem; the only HTTP of the interface."""
 
 import uuid
 from collections.abc import Generator, Mapping
 from datetime import datetime
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
+
+from streamlit_ui.shapes import Account, Category, Interaction, InteractionType, Item, Page, Recommendations, Task, Tokens
 
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 15.0
 
-InteractionType = Literal["watch", "rating", "like", "dislike", "bookmark", "view"]
 Params = Mapping[str, str | int | None]
-Row = TypeVar("Row")
 
 
 class ApiProblem(Exception):
@@ -37,124 +37,6 @@ class ApiProblem(Exception):
     def is_sign_in_ended(self) -> bool:
         """Whether only signing in again helps."""
         return self.status == httpx2.codes.UNAUTHORIZED
-
-
-class _Shape(BaseModel):
-    # Fields that a newer API adds are left aside.
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Page(_Shape, Generic[Row]):
-    """Some rows and the cursor of the next ones."""
-
-    data: list[Row]
-    next_cursor: str | None = None
-
-
-class Tokens(_Shape):
-    """What a sign-in or a refresh gives; the refresh token works once."""
-
-    access_token: str = Field(repr=False)
-    refresh_token: str = Field(repr=False)
-    expires_in: float
-
-
-class Account(_Shape):
-    """Who is signed in."""
-
-    id: str
-    email: str
-    role: Literal["user", "service", "admin"]
-    user_id: str | None
-    name: str | None = None
-
-
-class Item(_Shape):
-    """What can be recommended; `interaction_count` is known where the popular ones are asked for."""
-
-    id: str
-    title: str
-    categories: list[str] = []
-    image_url: str | None = None
-    released_at: datetime | None = None
-    interaction_count: int | None = None
-
-
-class Category(_Shape):
-    """A category of the catalogue."""
-
-    name: str
-    item_count: int
-
-
-class Interaction(_Shape):
-    """Something the visitor did with an item."""
-
-    id: int | str
-    item_id: str
-    item_title: str | None = None
-    type: InteractionType
-    value: float
-    occurred_at: datetime
-
-
-class ReasonItem(_Shape):
-    """An item that speaks for a recommendation."""
-
-    id: str
-    title: str
-
-
-class Reason(_Shape):
-    """Why an entry is in the list."""
-
-    type: str
-    items: list[ReasonItem] = []
-
-
-class Entry(_Shape):
-    """One place of a list."""
-
-    position: int
-    item: Item
-    score: float
-    source: str
-    reason: Reason
-
-
-class Recommendations(_Shape):
-    """The stored list of a user; `list_id` is None as long as none was made."""
-
-    user_id: str
-    list_id: str | None
-    is_cold: bool
-    is_stale: bool
-    task_id: str | None = None
-    computed_at: datetime | None = None
-    algorithm: str | None = None
-    entries: list[Entry]
-
-
-class Task(_Shape):
-    """A unit of work somebody asked for."""
-
-    id: str
-    kind: str
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired", "dead"]
-    progress: float = 0.0
-    progress_note: str | None = None
-    cancel_requested: bool = False
-    error: dict[str, Any] | None = None
-    result: dict[str, Any] | None = None
-    attempt: int = 0
-    max_attempts: int = 1
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-
-    @property
-    def is_active(self) -> bool:
-        return self.state in {"queued", "running"}
 
 
 class TokenSource(Protocol):
@@ -302,8 +184,13 @@ class VisitorApi:
         params: Params = {"user_id": user_id, "limit": limit, "cursor": cursor}
         return self._send(Page[Interaction], "GET", "/interactions", params=params)
 
-    def record(self, *, user_id: str, item_id: str, type: InteractionType, value: float | None = None) -> Interaction:  # noqa: A002
-        body = {"user_id": user_id, "item_id": item_id, "type": type} | ({} if value is None else {"value": value})
+    def record(
+        self, *, user_id: str, item_id: str, kind: InteractionType, occurred_at: datetime, value: float | None = None
+    ) -> Interaction:
+        """Tell what the user did; the same moment, item and kind told again replaces the value."""
+        body: dict[str, Any] = {"user_id": user_id, "item_id": item_id, "type": kind, "occurred_at": occurred_at.isoformat()}
+        if value is not None:
+            body["value"] = value
         return self._send(Interaction, "POST", "/interactions", json=body)
 
     def recommendations(self, user_id: str, *, count: int = 24, wait: int = 0) -> Recommendations:

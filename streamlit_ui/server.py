@@ -1,6 +1,8 @@
 """The interface as a web application: Streamlit's pages, the session route, and the headers that keep both safe."""
 
+import logging
 import secrets
+import uuid
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from streamlit_ui.state import BROWSER_COOKIE, SESSION_COOKIE, Site
 
 PAGE: Final = Path(__file__).with_name("page.py")
 BROWSER_DAYS: Final = 365
+_LOG = logging.getLogger(__name__)
 
 OPTIONS: Final[dict[str, Any]] = {
     "browser.gatherUsageStats": False,
@@ -130,9 +133,12 @@ def _browser_cookie(*, is_secure: bool) -> str:
     return f"{BROWSER_COOKIE}={value}; HttpOnly; Max-Age={seconds}; Path=/; SameSite=lax{'; Secure' if is_secure else ''}"
 
 
-def _tell(_error: Exception) -> bool:
-    """What a visitor sees of a mistake of ours; Streamlit has logged it already."""
+def _tell(error: Exception) -> bool:
+    """What a visitor sees of a mistake of ours; Streamlit has logged all of it just before."""
+    reference = uuid.uuid4().hex
+    _LOG.error("a page failed: %s; its visitor was given the reference %s", type(error).__name__, reference)
     st.html(
-        '<div class="mq-trouble" role="alert"><b>Something went wrong on this page. Reload it, and tell us if it happens again.</b></div>'
+        '<div class="mq-trouble" role="alert"><b>Something went wrong on this page. Reload it, and tell us if it happens again.</b>'
+        f'<span class="mq-reference">reference {reference}</span></div>'
     )
     return True

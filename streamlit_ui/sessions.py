@@ -22,7 +22,8 @@ from typing import Final
 from cryptography.fernet import Fernet, InvalidToken
 from pydantic import BaseModel, ValidationError
 
-from streamlit_ui.client import Api, ApiProblem, Tokens
+from streamlit_ui.client import Api, ApiProblem
+from streamlit_ui.shapes import Tokens
 
 SESSION_DAYS: Final = 30
 TICKET_SECONDS: Final = 30.0

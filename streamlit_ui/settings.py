@@ -18,9 +18,9 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class UiSettings(BaseSettings):
-    """Read from the environment and `.env`; built once in `main` and passed down."""
+    """Read from the environment and `.env`; a name without a value counts as not set."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     api_url: BaseUrl = Field(default="http://127.0.0.1:8080", description="Where the interface reaches the API.")
     public_api_url: BaseUrl | None = Field(default=None, description="The API's address as shown to people; API_URL if not set.")

@@ -2,15 +2,17 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from streamlit_ui.client import Account, Api, Interaction, InteractionType, Recommendations, VisitorApi
+from streamlit_ui.client import Api, VisitorApi
 from streamlit_ui.sessions import Sessions, SessionTokens, Tickets
 from streamlit_ui.settings import UiSettings
+from streamlit_ui.shapes import Account, Interaction, InteractionType, Recommendations
 
 SESSION_COOKIE: Final = "marquee_session"
 BROWSER_COOKIE: Final = "marquee_browser"
@@ -51,6 +53,8 @@ class Action:
     title: str
     type: InteractionType
     value: float | None = None
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The moment of the click: telling it twice is telling it once."""
 
 
 @dataclass
@@ -72,6 +76,8 @@ class Visit:
 
     account: Account
     recommendations: Recommendations | None = None
+    is_list_outdated: bool = False
+    """Whether something happened since the list was fetched."""
     new_item_ids: frozenset[str] = frozenset()
     marks: dict[str, Marks] = field(default_factory=lambda: defaultdict(Marks))
     has_marks: bool = False
@@ -90,6 +96,7 @@ class Visit:
             known = {entry.item.id for entry in before.entries}
             self.new_item_ids = frozenset(entry.item.id for entry in recommendations.entries if entry.item.id not in known)
         self.recommendations = recommendations
+        self.is_list_outdated = False
 
 
 @dataclass(frozen=True, slots=True)

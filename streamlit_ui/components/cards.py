@@ -7,8 +7,8 @@ from typing import Final
 
 import streamlit as st
 
-from streamlit_ui.client import InteractionType, Item
 from streamlit_ui.components import posters, wording
+from streamlit_ui.shapes import InteractionType, Item
 from streamlit_ui.state import Action, Marks, Visit
 
 # What the buttons do, their icons, and their words before a title: to be done, and done.
@@ -53,7 +53,7 @@ def _card(card: Card, visit: Visit, name: str) -> None:
     badge = '<span class="mq-new">New</span>' if card.is_new else ""
     reason = f'<p class="mq-reason">{card.reason}</p>' if card.reason else ""
     st.html(
-        f'<article class="mq-card"><div class="mq-poster">{picture(item)}{badge}<h3{long}>{html.escape(title)}</h3></div>'
+        f'<article class="mq-card"><div class="mq-poster">{picture(item)}{badge}<h2{long}>{html.escape(title)}</h2></div>'
         f'<p class="mq-facts">{html.escape(facts) or "&nbsp;"}</p>{reason}</article>'
     )
     rating_key = f"rate-{name}-{item.id}"
@@ -73,7 +73,7 @@ def _card(card: Card, visit: Visit, name: str) -> None:
                 key=f"{kind}-{name}-{item.id}",
                 type="primary" if kind in marks.types else "tertiary",
                 on_click=_act,
-                args=(visit, Action(item.id, title, kind)),
+                args=(visit, item.id, title, kind),
             )
 
 
@@ -83,5 +83,5 @@ def _rate(visit: Visit, item_id: str, title: str, key: str) -> None:
         visit.pending = Action(item_id, title, "rating", float(chosen + 1))
 
 
-def _act(visit: Visit, action: Action) -> None:
-    visit.pending = action
+def _act(visit: Visit, item_id: str, title: str, kind: InteractionType) -> None:
+    visit.pending = Action(item_id, title, kind)

@@ -16,13 +16,18 @@ def carry_out(visitor: Visitor) -> Action | None:
     words = f"{wording.deed(action.type, action.value)} {action.title}"
     try:
         with st.spinner(f"Noting: {wording.plain(words)} …"):
-            visitor.api.record(user_id=visitor.user_id, item_id=action.item_id, type=action.type, value=action.value)
+            visitor.api.record(
+                user_id=visitor.user_id, item_id=action.item_id, kind=action.type, value=action.value, occurred_at=action.occurred_at
+            )
     except ApiProblem as problem:
+        if problem.is_unreachable:
+            visit.pending = action  # told again when the API is back
         if problem.is_sign_in_ended or problem.is_unreachable:
             raise
         notices.trouble(problem)
         return None
     visit.marks[action.item_id].add(action.type, action.value)
+    visit.is_list_outdated = True
     st.toast(wording.plain(words), icon=":material/check_circle:")
     return action
 

@@ -10,7 +10,7 @@ from streamlit.navigation.page import Page
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from streamlit_ui.client import Account
+from streamlit_ui.shapes import Account
 
 HERE: Final = Path(__file__).parent
 STYLE_SHEET: Final = HERE / "marquee.css"

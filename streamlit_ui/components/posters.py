@@ -39,6 +39,7 @@ LOOKS: Final[dict[str, Look]] = {
     "mystery": Look("#234257", "#0b131c", "#9ad1d4", "rings"),
     "romance": Look("#a32a4e", "#2b0c22", "#ffc2cf", "petals"),
     "sci-fi": Look("#123a7a", "#080b22", "#62e0ff", "rings"),
+    "science fiction": Look("#123a7a", "#080b22", "#62e0ff", "rings"),
     "thriller": Look("#1f4a44", "#081211", "#e8f27a", "blinds"),
     "war": Look("#4c4f2e", "#14150d", "#e3b35a", "rays"),
     "western": Look("#a4501f", "#2b130b", "#ffd08a", "rays"),

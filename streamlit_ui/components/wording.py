@@ -5,10 +5,12 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from streamlit_ui.client import ApiProblem, Interaction, InteractionType, Item, Reason, Task
+from streamlit_ui.client import ApiProblem
+from streamlit_ui.shapes import Interaction, InteractionType, Item, Reason, Task
 
 _YEAR = re.compile(r"^(?P<title>.+?)\s*\((?P<year>\d{4})\)$")
-_ARTICLE = re.compile(r"^(?P<rest>.+), (?P<article>The|A|An|Les|La|Le|Das|Der|Die|El|Il|L')(?P<tail>\s*\(.*\))?$")
+_ARTICLE = re.compile(r"^(?P<rest>.+), (?P<article>The|A|An|Les|La|Le|Das|Der|Die|El|Il|L')$")
+_OTHER_NAMES = re.compile(r"\s*\([^()]*\)$")
 
 TASK_NAMES: Final = {
     "recommend": "Compute a list",
@@ -29,20 +31,21 @@ STATE_NAMES: Final = {
 
 def title_and_year(item: Item) -> tuple[str, int | None]:
     """The title as people say it (`Matrix, The (1999)` is *The Matrix*) and the year of release."""
-    title, year = item.title, item.released_at.year if item.released_at else None
-    dated = _YEAR.match(title)
-    if dated:
-        title, year = dated["title"], year or int(dated["year"])
-    return spoken(title), year
+    dated = _YEAR.match(item.title)
+    if item.released_at is not None:
+        return spoken(item.title), item.released_at.year
+    return spoken(item.title), int(dated["year"]) if dated else None
 
 
 def spoken(title: str) -> str:
-    """A title without its year and with its article in front."""
+    """A title without its year and other names, its article in front."""
     dated = _YEAR.match(title)
-    turned = _ARTICLE.match(dated["title"] if dated else title)
+    if dated:  # data sets that put a year there put the title in other languages before it
+        title = _OTHER_NAMES.sub("", dated["title"]) or dated["title"]
+    turned = _ARTICLE.match(title)
     if turned is None:
-        return dated["title"] if dated else title
-    return f"{turned['article']}{'' if turned['article'].endswith(chr(39)) else ' '}{turned['rest']}{turned['tail'] or ''}"
+        return title
+    return f"{turned['article']}{'' if turned['article'].endswith(chr(39)) else ' '}{turned['rest']}"
 
 
 def reason_html(reason: Reason) -> str:
@@ -90,7 +93,9 @@ def ago(moment: datetime, *, now: datetime | None = None) -> str:
 
 
 def lasted(seconds: float) -> str:
-    """A duration for people: 0.4 s, 12 s, 3 min."""
+    """A duration for people: 40 ms, 2.5 s, 12 s, 3 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from streamlit_ui.client import Item
 from streamlit_ui.components import cards, deeds, frame, notices
+from streamlit_ui.shapes import Item
 from streamlit_ui.state import Visitor
 
 PAGE = 24

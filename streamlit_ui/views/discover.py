@@ -4,8 +4,8 @@ import html
 
 import streamlit as st
 
-from streamlit_ui.client import Entry, Recommendations
 from streamlit_ui.components import cards, deeds, frame, notices, wording
+from streamlit_ui.shapes import Entry, Recommendations
 from streamlit_ui.state import Visitor
 
 FIRST_RATINGS = 5
@@ -24,6 +24,7 @@ def show(visitor: Visitor) -> None:
         return
     with st.spinner("Looking up what you watched …"):
         deeds.know_marks(visitor)
+    visitor.visit.is_list_outdated = True  # whatever happened on other pages and in other tabs
     if _met_count(visitor) < FIRST_RATINGS:
         _first_ratings(visitor)
     else:
@@ -63,14 +64,13 @@ def _first_ratings(visitor: Visitor) -> None:
 def _own_list(visitor: Visitor) -> None:
     visit = visitor.visit
     count = st.session_state.get("discover-count") or SHOWN[1]
-    if deeds.carry_out(visitor):
-        with st.spinner("Rearranging your list …"):
-            visit.show(visitor.api.recommendations(visitor.user_id, count=count, wait=FRESH_SECONDS))
-    elif visit.recommendations is None or len(visit.recommendations.entries) < count:
-        with st.spinner("Choosing what to show you …"):
-            visit.show(visitor.api.recommendations(visitor.user_id, count=count, wait=FRESH_SECONDS))
+    deeds.carry_out(visitor)
     stored = visit.recommendations
-    if stored is None or not stored.entries:
+    if stored is None or visit.is_list_outdated or len(stored.entries) < count:
+        with st.spinner("Choosing what to show you …" if stored is None else "Rearranging your list …"):
+            stored = visitor.api.recommendations(visitor.user_id, count=count, wait=FRESH_SECONDS)
+        visit.show(stored)
+    if not stored.entries:
         _no_list_yet(visitor)
         return
     _above(stored, visitor)
@@ -103,7 +103,7 @@ def _controls(entries: list[Entry]) -> str | None:
             counts[category] = counts.get(category, 0) + 1
     offered = sorted(counts, key=lambda category: (-counts[category], category))[:FILTERS]
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="small"):
-        chosen = st.pills("Show only", offered, key="discover-category")
+        chosen = st.pills("Show only", offered, key="discover-category", wrap=True)
         st.segmented_control("How many", SHOWN, default=SHOWN[1], key="discover-count", required=True)
     return chosen
 

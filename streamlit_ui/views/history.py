@@ -5,8 +5,8 @@ from typing import Final
 
 import streamlit as st
 
-from streamlit_ui.client import Interaction
-from streamlit_ui.components import frame, notices, posters, wording
+from streamlit_ui.components import frame, notices, wording
+from streamlit_ui.shapes import Interaction
 from streamlit_ui.state import Visitor
 
 PAGE = 30
@@ -44,7 +44,6 @@ def _row(event: Interaction) -> str:
     title = wording.spoken(event.item_title or event.item_id)
     return (
         f'<li><span class="mq-mark mq-{event.type}" aria-hidden="true">{MARKS.get(event.type, "◦")}</span>'
-        f'<img alt="" src="{posters.poster_uri(event.item_title or event.item_id, ())}">'
         f'<span class="mq-event"><span class="mq-deed">{html.escape(wording.deed_of(event))}</span> <b>{html.escape(title)}</b></span>'
         f'<time datetime="{event.occurred_at.isoformat()}">{html.escape(wording.ago(event.occurred_at))}</time></li>'
     )

@@ -16,6 +16,7 @@ SHOWN = (("Midnight Express Lane", ["Thriller"]), ("The Paper Moon", ["Drama"]),
 @notices.guarded
 def show() -> None:
     """The whole page; nothing of it needs a sign-in."""
+    categories = _categories()
     with st.container(key="booth", horizontal=True, gap="large", vertical_alignment="center"):
         with st.container(key="booth-sign", width="stretch"):
             _lightbox()
@@ -26,7 +27,7 @@ def show() -> None:
             with entering:
                 _sign_in_form()
             with joining:
-                _register_form()
+                _register_form(categories)
 
 
 def _lightbox() -> None:
@@ -51,14 +52,13 @@ def _sign_in_form() -> None:
             _enter(email.strip(), password)
 
 
-def _register_form() -> None:
+def _register_form(categories: list[str]) -> None:
     with st.form("register", border=False):
         name = st.text_input("Name (optional)", autocomplete="name", key="register-name", max_chars=100)
         email = st.text_input("E-mail", type="email", autocomplete="email", key="register-email")
         password = st.text_input(
             "Password (at least 8 characters)", type="password", autocomplete="new-password", key="register-password", max_chars=256
         )
-        categories = _categories()
         liked = (
             st.pills("What do you like to watch? (optional)", categories, selection_mode="multi", key="register-categories")
             if categories

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import streamlit as st
 
-from streamlit_ui.client import ApiProblem, Task
+from streamlit_ui.client import ApiProblem
 from streamlit_ui.components import frame, notices, wording
+from streamlit_ui.shapes import Task
 from streamlit_ui.state import Visitor
 
 LIVE_SECONDS = 1.0
 SHOWN = 20
+PATIENCE_SECONDS = 10.0
 ICONS: Final = {
     "queued": "◷", "running": "▶", "succeeded": "✓", "failed": "!", "cancelled": "✕", "expired": "◷", "dead": "!",
 }  # fmt: skip
@@ -58,8 +60,9 @@ def _list(visitor: Visitor) -> None:
             notices.empty("Nothing under way", "Ask for your list above and watch it being computed here.")
             return
         with st.container(key="tasks", gap="small"):
+            newest_list = next((task.id for task in shown if task.kind == "recommend" and task.state == "succeeded"), None)
             for task in shown:
-                _row(visitor, task)
+                _row(visitor, task, leads_to_list=task.id == newest_list)
         if is_live and not any(task.is_active for task in shown):
             st.rerun()
 
@@ -73,7 +76,7 @@ def _own_tasks(visitor: Visitor) -> list[Task]:
     return visitor.api.tasks(owner=owner, limit=SHOWN)
 
 
-def _row(visitor: Visitor, task: Task) -> None:
+def _row(visitor: Visitor, task: Task, *, leads_to_list: bool) -> None:
     with st.container(key=f"task-{task.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"task-head-{task.id}"):
             st.html(_head(task), width="content")
@@ -89,10 +92,12 @@ def _row(visitor: Visitor, task: Task) -> None:
                 )
         if task.state == "running":
             st.progress(min(max(task.progress, 0.0), 1.0), text=wording.plain(task.progress_note or "Working …"))
+        if task.state == "queued" and (datetime.now(UTC) - task.created_at).total_seconds() > PATIENCE_SECONDS:
+            st.html('<p class="mq-small">No worker has taken it yet; it starts as soon as one is free.</p>')
         told = wording.task_trouble(task)
         if told:
             st.html(f'<p class="mq-task-trouble">{html.escape(told)}</p>')
-        if task.state == "succeeded" and task.kind == "recommend" and "discover" in visitor.pages:
+        if leads_to_list and "discover" in visitor.pages:
             st.page_link(visitor.pages["discover"], label="See your list", icon=":material/movie:")
 
 
