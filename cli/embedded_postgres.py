@@ -218,7 +218,10 @@ def copy_package(package: Path, target: Path) -> Path:
         if libraries.exists():
             shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         unfinished.chmod(0o755)
-        unfinished.rename(target)
+        try:
+            unfinished.rename(target)
+        except OSError:  # another start was faster
+            shutil.rmtree(unfinished)
     return target / package.name
 
 
