@@ -40,12 +40,13 @@ def request_hash(payload: Payload) -> str:
 # - `held` locks a queued twin until our commit. Without the lock a worker could claim it and read the data before
 #   what this transaction writes is visible, and the promise "a refresh will see this" would be broken.
 #   A twin that somebody else has locked is skipped: then a second task is harmless and a lost one is not.
+#   So is one that waits for a retry or may expire: what is asked for now shall not wait for it.
 # - `ON CONFLICT DO NOTHING` covers both unique indexes (idempotency key and exclusive key).
 _SUBMIT = """
 WITH held AS (
     SELECT id FROM tasks
     WHERE kind = %(kind)s AND coalesce_key = %(coalesce_key)s AND state = 'queued' AND NOT cancel_requested
-      AND %(idem_key)s::text IS NULL
+      AND available_at <= clock_timestamp() AND deadline_at IS NULL AND %(idem_key)s::text IS NULL
     LIMIT 1 FOR SHARE SKIP LOCKED
 ), inserted AS (
     INSERT INTO tasks (kind, queue, payload, payload_version, owner, parent_id, idem_key, request_hash,

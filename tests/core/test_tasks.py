@@ -71,6 +71,14 @@ def test_a_queued_twin_is_reused_and_a_running_one_is_not(connection):
     assert tasks.submit(RecommendPayload(user_id="42"), owner="bob").run(connection).outcome == "created"
 
 
+def test_a_twin_that_waits_for_its_retry_or_may_expire_is_not_reused(connection):
+    submit(connection)
+    claims.fail(claim_one(connection), code="boom", message="", is_permanent=False, delay_seconds=60).run(connection)
+    expiring = submit(connection, deadline_seconds=60)
+    assert tasks.submit(RecommendPayload(user_id="42"), owner="bob").run(connection).outcome == "created"
+    assert row(connection, expiring)["state"] == "queued"
+
+
 def test_a_claim_waits_for_whoever_coalesced_into_the_task(connection, database_url):
     """Otherwise the worker could read the data before what was just recorded is visible."""
     task_id = submit(connection)
