@@ -116,7 +116,7 @@ def _tar_files(path: Path, wanted: Container[str], name: str) -> Iterator[list[F
             if isinstance(error, OSError) and error.errno:  # a full disk, say, and not the decompressor's complaint
                 raise
             if compressed or files:
-                raise ArchiveUnreadable(f"{name} is damaged or cut short and cannot be unpacked ({error})") from error
+                raise _damage(name, error) from error
             raise ArchiveUnreadable(f"{name} is neither a folder nor a .zip or .tar.gz archive") from error
         yield files
 
@@ -143,7 +143,13 @@ def _told_as_damage(name: str, *also: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*_DAMAGE, *also) as error:
-        raise ArchiveUnreadable(f"{name} is damaged or cut short and cannot be unpacked ({error})") from error
+        raise _damage(name, error) from error
+
+
+def _damage(name: str, error: Exception) -> ArchiveUnreadable:
+    reason = str(error) or type(error).__name__
+    detail = "" if "\n" in reason else f" ({reason})"
+    return ArchiveUnreadable(f"{name} is damaged or cut short and cannot be unpacked{detail}")
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
