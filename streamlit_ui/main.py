@@ -9,6 +9,7 @@ from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from streamlit_ui import server
 from streamlit_ui.client import Api
@@ -31,13 +32,13 @@ def main() -> int:
         listener = _listener(settings)
         site = _site(settings)
     except CannotStart as reason:
-        sys.stderr.write(f"{reason}\n")
+        sys.stderr.writelines(f"ui: {sentence}\n" for sentence in str(reason).splitlines())
         return BAD_SETTINGS
     server.configure(settings)
     install(site)
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _exit)
-    sys.stderr.write(f"The interface is at http://{settings.ui_host}:{settings.ui_port}\n")
+    sys.stderr.write(f"ui: listening at http://{settings.ui_host}:{settings.ui_port}\n")
     uvicorn.Server(
         uvicorn.Config(
             server.application(site),
@@ -61,8 +62,12 @@ def _settings() -> UiSettings:
     try:
         return UiSettings()
     except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}." for problem in error.errors()]
-        raise CannotStart("\n".join(problems)) from error
+        raise CannotStart("\n".join(_sentence(found) for found in error.errors())) from error
+
+
+def _sentence(found: ErrorDetails) -> str:
+    reason = found["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(str(part) for part in found['loc']).upper()}: {reason[:1].lower()}{reason[1:]}."
 
 
 def _listener(settings: UiSettings) -> socket.socket:
@@ -74,8 +79,8 @@ def _listener(settings: UiSettings) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise CannotStart(f"Port {settings.ui_port} on {settings.ui_host} is taken; set UI_PORT to a free one.") from error
-        raise CannotStart(f"Cannot listen on {settings.ui_host}:{settings.ui_port}: {error.strerror or error}.") from error
+            raise CannotStart(f"port {settings.ui_port} on {settings.ui_host} is taken; set UI_PORT to a free one.") from error
+        raise CannotStart(f"cannot listen on {settings.ui_host}:{settings.ui_port}: {error.strerror or error}.") from error
     return listener
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import html
+import time
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -35,9 +36,12 @@ def away(problem: ApiProblem) -> None:
     empty("The projector is warming up", "The service cannot be reached right now. This page goes on by itself as soon as it answers.")
     st.html(f'<p class="mq-reference mq-centre">reference {html.escape(problem.correlation_id)}</p>')
 
+    shown_at = time.monotonic()
+
     @st.fragment(run_every=RETRY_SECONDS)
     def look_again() -> None:
-        if state.site().api.is_up():
+        # Not in the run that just failed: an API that is up and answers nothing would be asked without a pause.
+        if time.monotonic() - shown_at > RETRY_SECONDS / 2 and state.site().api.is_up():
             st.rerun()
 
     look_again()
