@@ -52,11 +52,14 @@ def _measure(case: Case, *, quick: bool) -> Result:
 
 
 def _show(results: dict[str, Result]) -> None:
-    table = Table("case", "a ÷ b", "quartiles", "a", "b", "unit", "what", box=None, padding=(0, 2, 0, 0))
+    table = Table("case", "a ÷ b", "quartiles", "a", "b", "unit", box=None, padding=(0, 2, 0, 0))
     for name, result in results.items():
         spread = f"{result.low:.2f}–{result.high:.2f}"
-        table.add_row(name, f"{result.ratio:.2f}", spread, f"{result.a:,.2f}", f"{result.b:,.2f}", result.unit, result.what)
-    Console().print(table)
+        table.add_row(name, f"{result.ratio:.2f}", spread, f"{result.a:,.1f}", f"{result.b:,.1f}", result.unit)
+    console = Console()
+    console.print(table)
+    for name, result in results.items():
+        console.print(f"[dim]{name}: {result.what}[/]", highlight=False)
 
 
 if __name__ == "__main__":
