@@ -36,7 +36,8 @@ def main() -> None:
         return
     pages, chosen = _pages(lambda show: partial(show, visitor))
     visitor.pages.update(pages)
-    frame.sign(list(pages.values()), chosen, visitor.account, on_sign_out=partial(_sign_out, session))
+    docs_url = f"{state.site().settings.shown_api_url}/docs"
+    frame.sign(list(pages.values()), chosen, visitor.account, docs_url=docs_url, on_sign_out=partial(_sign_out, session))
     chosen.run()
 
 

@@ -23,7 +23,7 @@ def dress() -> None:
     st.html(STYLE_SHEET)
 
 
-def sign(pages: Sequence[Page], here: Page, account: Account, *, on_sign_out: Callable[[], None]) -> None:
+def sign(pages: Sequence[Page], here: Page, account: Account, *, docs_url: str, on_sign_out: Callable[[], None]) -> None:
     """The sign above every page: the name, the ways to the other pages, and who is signed in."""
     with st.container(key="sign", horizontal=True, vertical_alignment="center", gap="small"):
         st.html('<div class="mq-name" role="banner">Marquee</div>', width="content")
@@ -36,6 +36,7 @@ def sign(pages: Sequence[Page], here: Page, account: Account, *, on_sign_out: Ca
             st.html(f'<p class="mq-account"><b>{named}</b><br><span>{html.escape(account.email)}</span></p>')
             if account.role != "user":
                 st.html(f'<p class="mq-account"><span>Role: {account.role}</span></p>')
+            st.link_button("API documentation", docs_url, icon=":material/api:", width="stretch")
             if st.button("Sign out", icon=":material/logout:", key="sign-out", width="stretch"):
                 on_sign_out()
     st.html('<div class="mq-bulbs" aria-hidden="true"></div>')
