@@ -1,6 +1,7 @@
 """`python -m app.main`: the API as one process, from settings to a graceful end."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -29,7 +30,7 @@ from app.settings import AppSettings, complaints
 from core import log as logging
 from core.database import make_async_pool, make_engine, session_transaction
 
-DATABASE_PATIENCE_SECONDS: Final = 10.0
+DATABASE_PATIENCE_SECONDS: Final = 5.0
 SHUTDOWN_SECONDS: Final = 3
 DESCRIPTION: Final = """**Events in, recommendations out.** Send what people watch, like and save; ask what to show next.
 
@@ -147,7 +148,9 @@ def _listen(settings: AppSettings) -> socket.socket:
     try:
         return socket.create_server(address, family=socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET, backlog=2048)
     except OSError as error:
-        _refuse(2, f"cannot listen on {settings.api_host} port {settings.api_port}: {error.strerror}. Set API_HOST or API_PORT.")
+        # Python adds the address to the reason of a failed bind; names that are not found have no errno of the system.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        _refuse(2, f"cannot listen on {settings.api_host} port {settings.api_port}: {reason}. Set API_HOST or API_PORT.")
 
 
 def _wait_for_database(url: str) -> None:

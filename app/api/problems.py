@@ -158,6 +158,9 @@ def _describe(app: FastAPI) -> None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(schema.pop("$defs"))
         schemas["Problem"] = {**schema, "title": "Problem"}
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            if "requestBody" in operation:
+                operation["responses"]["413"] = documented(BodyTooLarge)[413]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.config import JsonDict
 
 from app.errors import RequestInvalid
 
@@ -38,10 +39,12 @@ def _storable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+_WITHOUT_NUL: Final[JsonDict] = {"pattern": r"^[^\u0000]*$"}
+
+Text = Annotated[str, Field(json_schema_extra=_WITHOUT_NUL), AfterValidator(_storable)]
 """A text that PostgreSQL can store."""
 
-Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
+Label = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=_WITHOUT_NUL), AfterValidator(_storable)]
 """The name of a category or a tag."""
 
 

@@ -54,6 +54,10 @@ def _by_kind(schema: dict[str, Any]) -> None:
         }
         for kind, payload in KINDS.items()
     ]
+    schema["examples"] = [
+        {"kind": "recommend", "payload": {"user_id": "42"}},
+        {"kind": "train", "payload": {"algorithms": ["als", "popular"]}, "deadline_seconds": 3600},
+    ]
     for name in ("required", "additionalProperties", "type"):
         schema.pop(name)
 
