@@ -40,7 +40,7 @@ class Dispatcher:
                 if faults == 0:
                     _report(error)
                 faults += 1
-                await asyncio.sleep(min(MAX_BACKOFF_SECONDS, self._interval * 2**faults))
+                await asyncio.sleep(min(MAX_BACKOFF_SECONDS, self._interval * 2 ** min(faults, 10)))
                 continue
             if faults:
                 log.info("the dispatcher is at work again", missed_passes=faults)

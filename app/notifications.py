@@ -45,9 +45,11 @@ class FinishedTasks:
                     await connection.execute(SQL("LISTEN {}").format(Identifier(FINISHED_CHANNEL)))
                     is_reported = False
                     await self._hear(connection)
-            except psycopg.Error as error:
+            except Exception as error:  # whatever it is, the loop must not end
                 if not is_reported:
-                    log.warning("not listening for finished tasks", reason=str(error).strip())
+                    log.warning(
+                        "not listening for finished tasks", reason=str(error).strip(), exc_info=not isinstance(error, psycopg.Error)
+                    )
                 is_reported = True
             finally:
                 self.is_listening = False

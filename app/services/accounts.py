@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from psycopg import AsyncConnection
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,8 @@ from core.statement import Row, Statement, first_or_none, nothing
 from core.tables import Account, User
 
 Role = Literal["user", "service", "admin"]
+
+ADMIN_LOCK: Final = 7_274_001  # a number that nothing else in this database locks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ async def create_account(session: AsyncSession, new: NewAccount, *, user_id: str
 
 async def ensure_admin(session: AsyncSession, passwords: Passwords, *, email: str, password: str) -> bool:
     """Make the first administrator unless the account exists, whatever it is by now; whether it was made."""
+    # Copies of the app that start together take turns.
+    await session.exec(select(func.pg_advisory_xact_lock(ADMIN_LOCK)))
     if await _find_account(session, email) is not None:
         return False
     is_free = await session.get(User, "admin") is None

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -140,6 +141,23 @@ def test_a_refresh_token_is_good_once_and_its_reuse_ends_the_family(register, si
     assert (stolen.status_code, stolen.json()["type"]) == (401, "/problems/refresh-token-refused")
     assert refresh(third).status_code == 401
     assert refresh(other_family).status_code == 200
+
+
+def test_of_two_who_show_a_refresh_token_at_once_none_stays_signed_in(register, sign_in, refresh):
+    register()
+    token = sign_in().json()["refresh_token"]
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(refresh, [token] * 4))
+    assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401]
+    (fresh,) = (answer.json()["refresh_token"] for answer in answers if answer.status_code == 200)
+    assert refresh(fresh).status_code == 401
+
+
+def test_of_those_who_register_an_address_at_once_one_succeeds(register, connection):
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda _: register(), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert connection.execute("SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM users)").fetchone() == (1, 1)
 
 
 def test_an_expired_or_unknown_refresh_token_is_refused(register, sign_in, refresh, connection):

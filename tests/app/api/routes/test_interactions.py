@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -26,6 +27,12 @@ def test_an_interaction_is_recorded_and_asks_for_a_new_list(visitor, films, conn
     assert stored == (recorded.headers["x-correlation-id"],)
     again = visitor.post("/interactions", {"item_id": "m2", "type": "like"})
     assert again.headers["x-task-id"] == recorded.headers["x-task-id"]
+
+
+def test_more_requests_than_connections_wait_for_their_turn(visitor, films):
+    with ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(lambda _: visitor.post("/interactions", {"item_id": "m1", "type": "view"}), range(80)))
+    assert {answer.status_code for answer in answers} == {201}
 
 
 def test_the_worker_is_rung_when_the_event_is_committed(visitor, films, database_url):

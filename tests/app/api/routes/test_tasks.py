@@ -91,6 +91,14 @@ def test_the_same_key_names_the_same_task_and_another_body_is_refused(service, v
     assert admin.post("/tasks", recommend(visitor), headers=key).json()["id"] != first.json()["id"]
 
 
+def test_the_same_key_at_once_names_one_task(visitor, connection):
+    with ThreadPoolExecutor() as threads:
+        asked = threads.map(lambda _: visitor.post("/tasks", recommend(visitor), headers={"Idempotency-Key": "k"}), range(8))
+        answers = list(asked)
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
 def test_the_same_key_names_a_task_that_has_ended_too(visitor):
     key = {"Idempotency-Key": "order-1"}
     task_id = visitor.post("/tasks", recommend(visitor), headers=key).json()["id"]
