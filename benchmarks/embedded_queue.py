@@ -21,6 +21,7 @@ from core.database import make_pool
 from core.messages import RecommendPayload, RefreshShardPayload
 from core.topology import FINISHED_CHANNEL
 from ml_worker.bell import DatabaseBell
+from ml_worker.children import Children
 from ml_worker.handlers.base import Answer, Context, Handler, Job, Product
 from ml_worker.leases import Leases
 from ml_worker.ranking import Ranker
@@ -50,7 +51,7 @@ def _slots() -> Iterator[tuple[str, DatabaseBell, MakeSlot]]:
 
         def make(max_batch: int) -> Slot:
             handler = Handler(payload=RecommendPayload, run=_do_nothing, max_batch=max_batch)
-            return Slot("interactive", "bench", bell, leases, context, {"recommend": handler}, threading.Event())
+            return Slot("interactive", "bench", bell, leases, context, {"recommend": handler}, Children(settings), threading.Event())
 
         yield url, bell, make
 

@@ -123,6 +123,7 @@ class LocalStack:
             "ADMIN_PASSWORD": self.secrets.demo_password,
             "UI_HOST": self._settings.ui_host,
             "UI_PORT": str(ui_port),
+            "UI_SESSION_DIR": str(self.home.folder / "ui-sessions"),
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
         }

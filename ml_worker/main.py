@@ -15,6 +15,7 @@ from core import log
 from core.artifacts import ArtifactStore
 from core.database import Pool, make_pool
 from ml_worker.bell import Bell, DatabaseBell
+from ml_worker.children import Children
 from ml_worker.handlers.base import Context
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.leases import Leases
@@ -74,9 +75,10 @@ class Worker:
         registry = Registry(ArtifactStore(settings.artifact_dir))
         ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
         context = Context(pool, registry, ranker, settings, progress=_ignore)
+        children = Children(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"
         return [
-            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, HANDLERS, self._hand_back)
+            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, HANDLERS, children, self._hand_back)
             for queue in settings.worker_queues
             for number in range(settings.slots(queue))
         ]

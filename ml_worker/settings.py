@@ -25,6 +25,8 @@ class WorkerSettings(CoreSettings):
     drain_seconds: float = Field(
         default=20.0, ge=0, le=3600, description="How long running tasks may go on after SIGTERM before they are handed back."
     )
+    child_memory_mb: int | None = Field(default=None, ge=64, description="Memory a training may use; without it, whatever there is.")
+    child_seconds: float = Field(default=21_600.0, gt=0, description="How long a training may take.")
     list_length: int = Field(default=100, ge=1, le=1000, description="Entries kept in each stored list.")
     interaction_weights: dict[str, float] = Field(
         default=DEFAULT_WEIGHTS, description="JSON: how strongly each interaction type speaks for (or, negative, against) an item."

@@ -18,7 +18,8 @@ from core.log import get_logger
 from core.messages import Payload, PayloadNotUnderstood
 from core.topology import QueueName
 from ml_worker.bell import Bell
-from ml_worker.handlers.base import Context, Handler, Job, PermanentFailure, Product
+from ml_worker.children import ChildFailed, Children
+from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product
 from ml_worker.leases import Held, Leases, WorkMustStop
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
@@ -47,6 +48,7 @@ class Slot:
     leases: Leases
     context: Context
     handlers: Mapping[str, Handler[Any]]
+    children: Children
     hand_back: threading.Event
 
     def run(self, stopping: threading.Event) -> None:
@@ -98,7 +100,7 @@ class Slot:
         """Run and complete a batch. If it fails as a whole its tasks are run one by one, so that the good ones finish."""
         started = time.monotonic()
         try:
-            answers = handler.run(batch, replace(self.context, progress=held.report))
+            answers = self._run(handler, batch, held)
             self._complete([(job.task, answer) for job, answer in zip(batch, answers, strict=True) if isinstance(answer, Product)])
             for job, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, PermanentFailure):
@@ -114,6 +116,11 @@ class Slot:
                 self._retry(handler, batch[0].task, error)
         else:
             log.info("batch done", kind=handler.payload.kind, count=len(batch), seconds=round(time.monotonic() - started, 4))
+
+    def _run(self, handler: Handler[Any], batch: Batch, held: Held) -> Sequence[Answer]:
+        if handler.runs_in_child:
+            return self.children.run(handler.payload.kind, batch, report=held.report)
+        return handler.run(batch, replace(self.context, progress=held.report))
 
     def _complete(self, done: list[tuple[Claimed, Product]]) -> None:
         """Everything the products want and the end of their tasks in one transaction; tasks we lost take no part in it."""
@@ -151,10 +158,13 @@ class Slot:
 
     def _retry(self, handler: Handler[Any], task: Claimed, error: Exception) -> None:
         log.error("attempt failed", task_id=str(task.id), correlation_id=task.correlation_id, kind=task.kind, exc_info=error)
-        # The message is shown to whoever asked; what went wrong inside is in the log under the task's id.
-        message = f"attempt {task.attempt} of {task.max_attempts} ended in an unexpected {type(error).__name__}"
+        if isinstance(error, ChildFailed):
+            code, message = error.code, str(error)
+        else:
+            # Shown to whoever asked; what went wrong inside is in the log under the task's id.
+            code, message = "unexpected_error", f"the work ended in an unexpected {type(error).__name__}"
         delay = handler.retry.delay(task.attempt)
-        self._end_attempt(task, code="unexpected_error", message=message, is_permanent=False, delay_seconds=delay)
+        self._end_attempt(task, code=code, message=message, is_permanent=False, delay_seconds=delay)
 
     def _end_attempt(self, task: Claimed, **ending: Any) -> None:
         with transaction(self.context.pool) as connection:

@@ -21,9 +21,12 @@ class PermanentFailure(Exception):
     """The task can never succeed: `code` for programs, `message` for people, saying what to do."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # both, because it crosses the pipe of a child process
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Handler(Generic[P]):
-    """One task kind: `run` answers every job of a batch, in order."""
+    """One task kind: `run` answers every job of a batch, in order.
+
+    Work that is long or hungry for memory runs in a child process (`ml_worker.children`).
+    """
 
     payload: type[P]
     run: Callable[[Sequence[Job[P]], Context], Sequence[Answer]]
     max_batch: int = 1
+    runs_in_child: bool = False
     retry: Retry = field(default_factory=Retry)

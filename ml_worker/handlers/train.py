@@ -66,4 +66,4 @@ def _fit(name: str, interactions: Interactions, progress: ReportProgress) -> Tra
     return TrainedModel(recommender, interactions, training_seconds=time.monotonic() - started)
 
 
-HANDLER = Handler(payload=TrainPayload, run=run, retry=Retry(base=5.0, cap=300.0))
+HANDLER = Handler(payload=TrainPayload, run=run, runs_in_child=True, retry=Retry(base=5.0, cap=300.0))

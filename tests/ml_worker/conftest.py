@@ -10,6 +10,7 @@ from psycopg import Connection
 from core.artifacts import ArtifactStore
 from core.database import Pool, make_pool
 from ml_worker.bell import DatabaseBell
+from ml_worker.children import Children
 from ml_worker.handlers.base import Context, Handler
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.leases import Leases
@@ -46,7 +47,7 @@ def make_slot(pool: Pool, settings: WorkerSettings, leases: Leases, tmp_path) ->
     bell = DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
 
     def make(queue: str = "interactive", handlers: Mapping[str, Handler[Any]] = HANDLERS, hand_back: threading.Event | None = None) -> Slot:
-        return Slot(queue, "tester", bell, leases, context, handlers, hand_back or threading.Event())  # type: ignore[arg-type]
+        return Slot(queue, "tester", bell, leases, context, handlers, Children(settings), hand_back or threading.Event())  # type: ignore[arg-type]
 
     return make
 
