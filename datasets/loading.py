@@ -51,7 +51,7 @@ CREATE TEMPORARY TABLE staged_interactions (
 ) ON COMMIT DROP;
 """
 
-# The name of a temporary table can hide nothing of ours, and dropping them lets a caller's transaction load twice.
+# So that a caller's transaction can load twice.
 _UNSTAGING: LiteralString = "DROP TABLE staged_users, staged_items, staged_interactions"
 
 # `xmax = 0` tells an inserted row from an updated one (https://www.postgresql.org/docs/current/ddl-system-columns.html).

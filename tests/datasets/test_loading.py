@@ -11,10 +11,10 @@ from datasets.rows import ItemRow, UserRow
 
 
 class Given:
-    """A data set that a test writes down."""
+    """A data set that a test writes down; `chunks` are more interactions, each a chunk of its own."""
 
-    def __init__(self, *, users=(), items=(), interactions=()):
-        self._users, self._items, self._interactions = users, items, interactions
+    def __init__(self, *, users=(), items=(), interactions=(), chunks=()):
+        self._users, self._items, self._chunks = users, items, (interactions, *chunks)
 
     def users(self):
         yield from self._users
@@ -23,7 +23,7 @@ class Given:
         yield from self._items
 
     def interactions(self):
-        yield list(self._interactions)
+        yield from map(list, self._chunks)
 
 
 FILM = ItemRow("7", "Veldmoor", ("Drama",), ("bleak",), datetime(1999, 5, 1, tzinfo=UTC), None, "Plot.", {"imdb_id": "tt7"})
@@ -77,6 +77,21 @@ def test_of_the_same_event_twice_in_a_chunk_the_last_counts(connection):
     loaded = load(connection, Given(items=[FILM], interactions=[EVENT, (*EVENT[:3], 1.5, EVENT[4])]))
     assert loaded.interactions == Written(2, 1, 0)
     assert connection.execute("SELECT value FROM interactions").fetchall() == [(1.5,)]
+
+
+def test_what_is_new_beside_what_is_known_is_added_in_every_chunk(connection):
+    load(connection, Given(items=[FILM], interactions=[EVENT]))
+    chunks = [
+        [("bob", "7", "like", 1.0, 1)],
+        [("bob", "7", "like", 1.0, 2), (*EVENT[:3], 3.0, EVENT[4])],
+        [("eve", "7", "like", 1.0, 3), EVENT],
+    ]
+    loaded = load(connection, Given(items=[FILM], chunks=chunks))
+    assert loaded.interactions == Written(5, 3, 2)
+    assert loaded.users == Written(3, 2, 0)
+    assert connection.execute("SELECT user_id, value FROM interactions ORDER BY id").fetchall() == [
+        ("ann", 4.5), ("bob", 1.0), ("bob", 1.0), ("eve", 1.0),
+    ]  # fmt: skip
 
 
 def test_a_failure_in_the_last_chunk_leaves_nothing(connection):
