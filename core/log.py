@@ -34,6 +34,8 @@ def configure(*, level: str, style: Literal["console", "json"]) -> None:
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            # A pool tells of every attempt to reach a lost database; who needs the connection says it once.
+            "loggers": {"psycopg.pool": {"level": "ERROR"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
         }
     )

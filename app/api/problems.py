@@ -143,9 +143,25 @@ def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": " · ".join(f"{problem.title} (`{problem.slug}`)" for problem in alike),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {problem.slug: {"value": _example(problem)} for problem in alike},
+                }
+            },
         }
         for status, alike in sorted(by_status.items())
+    }
+
+
+def _example(problem: type[Problem]) -> dict[str, Any]:
+    return {
+        "type": f"/problems/{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": " ".join((problem.__doc__ or "").split()),
+        "instance": "/api/v1/…",
+        "correlation_id": "5f0c9a4e7d524b0c8f1a2b3c4d5e6f70",
     }
 
 

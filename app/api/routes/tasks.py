@@ -97,6 +97,7 @@ Wait = Annotated[float, Query(ge=0, le=30, description="Seconds to wait for the 
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",

@@ -110,7 +110,7 @@ def test_the_same_key_names_a_task_that_has_ended_too(visitor):
 @pytest.mark.parametrize("key", ["", "x" * 201, "with space", "tab\t"])
 def test_a_key_that_cannot_be_one_is_refused(visitor, complaint, key):
     refused = visitor.post("/tasks", recommend(visitor), headers={"Idempotency-Key": key})
-    assert [name.lower() for name in complaint(refused)] == ["idempotency-key"]
+    assert list(complaint(refused)) == ["Idempotency-Key"]
 
 
 def test_an_exclusive_kind_names_its_active_task(admin):
