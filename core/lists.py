@@ -112,7 +112,8 @@ class StoredList:
 
 
 # One round trip for all of it. Entries that were hidden or that the user has met since are left out here,
-# so that a list is right the moment it is read and not only the moment it was made.
+# so that a list is right the moment it is read and not only the moment it was made. Titles are looked up one by one:
+# the planner expects 100 reasons where there are three, and would read the whole catalogue for every entry instead.
 _READ = """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
        history_count IS DISTINCT FROM (SELECT count(*) FROM interactions WHERE user_id = users.id) AS is_stale,
@@ -128,7 +129,7 @@ LEFT JOIN LATERAL (
                'reason_items', (
                    SELECT coalesce(jsonb_agg(jsonb_build_object('item_id', named.id, 'title', named.title) ORDER BY nth), '[]'::jsonb)
                    FROM jsonb_array_elements_text(entry -> 'reason' -> 'item_ids') WITH ORDINALITY AS told (id, nth)
-                   JOIN items AS named ON named.id = told.id)
+                   CROSS JOIN LATERAL (SELECT id, title FROM items WHERE items.id = told.id LIMIT 1) AS named)
            ) ORDER BY place) AS entries
     FROM (
         SELECT entry, place FROM jsonb_array_elements(recommendation_lists.entries) WITH ORDINALITY AS stored (entry, place)
