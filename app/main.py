@@ -26,9 +26,10 @@ from app.dispatcher import Dispatcher
 from app.notifications import FinishedTasks
 from app.security import AccessTokens, Passwords
 from app.services import accounts
-from app.settings import AppSettings, complaints
+from app.settings import AppSettings
 from core import log as logging
 from core.database import make_async_pool, make_engine, session_transaction
+from core.settings import complaints
 
 DATABASE_PATIENCE_SECONDS: Final = 5.0
 SHUTDOWN_SECONDS: Final = 3

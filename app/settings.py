@@ -1,9 +1,8 @@
-"""The settings of the app, and how a wrong one is told to people."""
+"""The settings of the app."""
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.addresses import Email
@@ -45,18 +44,3 @@ class AppSettings(CoreSettings):
         if (self.admin_email is None) != (self.admin_password is None):
             raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all")
         return self
-
-
-def complaints(error: ValidationError) -> list[str]:
-    """One sentence for each setting that is wrong; values are not repeated, for they may be secret."""
-    return [_sentence(found) for found in error.errors()]
-
-
-def _sentence(found: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in found["loc"]).upper()
-    reason = found["msg"].removeprefix("Value error, ")
-    if found["type"] == "missing":
-        return f"{name} is not set."
-    if not name:
-        return f"{reason}."
-    return f"{name} {reason}." if found["type"] == "value_error" else f"{name}: {reason[0].lower()}{reason[1:]}."

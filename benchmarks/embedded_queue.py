@@ -98,7 +98,7 @@ def _bare(client: Connection[Any]) -> float:
     """Milliseconds of the same transactions one after the other on one connection, with nobody to wait for."""
     started = time.perf_counter()
     tasks.submit(RefreshShardPayload(shard=0, shard_count=1), owner="bench").run(client)  # a queue that no slot serves
-    (claimed,) = claims.claim("batch", lease_owner="bench", lease_seconds=LEASE_SECONDS, limit=1).run(client)
+    (claimed,) = claims.claim_next("batch", lease_owner="bench", lease_seconds=LEASE_SECONDS, limit=1).run(client).tasks
     with client.transaction():
         claims.complete([Outcome(claimed.id, claimed.fence, {})]).run(client)
         tasks.notify_finished([claimed.id]).run(client)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from cli import data, database, run
 from cli.refusal import Refusal
+from core.settings import complaints
 
 app: Final = typer.Typer(help="Marquee: events in, recommendations out.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("run")(run.run)
@@ -24,8 +25,8 @@ def main() -> None:
         print(f"marquee: {refusal}", file=sys.stderr)
         sys.exit(refusal.exit_code)
     except ValidationError as error:
-        for problem in error.errors():
-            print(f"marquee: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)
+        for sentence in complaints(error):
+            print(f"marquee: {sentence}", file=sys.stderr)
         sys.exit(2)
 
 

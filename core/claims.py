@@ -52,37 +52,75 @@ class Outcome:
 
 
 # A task whose last attempt ended with its worker is claimed alone, so that a poisonous one takes no neighbours down.
+# What is due but not taken for that reason is told too, because its ring must not be lost.
 _CLAIM = """
-WITH due AS (
-    SELECT id, coalesce(error ->> 'code', '') = 'lease_expired' AS is_suspect, priority, available_at
-    FROM tasks
-    WHERE state = 'queued' AND queue = %(queue)s AND available_at <= clock_timestamp() AND NOT cancel_requested
-      AND attempt < max_attempts AND (deadline_at IS NULL OR deadline_at > clock_timestamp())
-    ORDER BY priority DESC, available_at
-    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), ranked AS (
+, ranked AS (
     SELECT id, is_suspect, row_number() OVER (ORDER BY priority DESC, available_at, id) AS place,
            first_value(is_suspect) OVER (ORDER BY priority DESC, available_at, id) AS is_first_suspect
     FROM due
+), claimed AS (
+    UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(lease_owner)s,
+           lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
+           started_at = clock_timestamp(), dispatched_at = NULL, progress = 0, progress_note = NULL
+    FROM ranked
+    WHERE tasks.id = ranked.id AND (CASE WHEN is_first_suspect THEN place = 1 ELSE NOT is_suspect END)
+    RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at
 )
-UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(lease_owner)s,
-       lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
-       started_at = clock_timestamp(), progress = 0, progress_note = NULL
-FROM ranked
-WHERE tasks.id = ranked.id AND (CASE WHEN is_first_suspect THEN place = 1 ELSE NOT is_suspect END)
-RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at, place
+SELECT ranked.id, claimed.kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at
+FROM ranked LEFT JOIN claimed ON claimed.id = ranked.id ORDER BY place
 """
 
+_IS_DUE = """state = 'queued' AND queue = %(queue)s AND available_at <= clock_timestamp() AND NOT cancel_requested
+      AND attempt < max_attempts AND (deadline_at IS NULL OR deadline_at > clock_timestamp())"""
+_COLUMNS = "id, coalesce(error ->> 'code', '') = 'lease_expired' AS is_suspect, priority, available_at"
 
-def claim(queue: QueueName, *, lease_owner: str, lease_seconds: float, limit: int) -> Statement[list[Claimed]]:
+_CLAIM_NEXT = f"""
+WITH due AS (
+    SELECT {_COLUMNS} FROM tasks WHERE {_IS_DUE}
+    ORDER BY priority DESC, available_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+){_CLAIM}"""
+
+# Locked tasks are waited for: whoever holds one is about to commit (an event that joins it), and the ring is spent on it.
+# In the order of ids, so that two workers with the same rings cannot deadlock.
+_CLAIM_RUNG = f"""
+WITH due AS (
+    SELECT {_COLUMNS} FROM tasks WHERE id = ANY(%(ids)s) AND {_IS_DUE}
+    ORDER BY id FOR UPDATE
+){_CLAIM}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: tasks to run, and due tasks left for a claim of their own."""
+
+    tasks: list[Claimed]
+    deferred: set[uuid.UUID]
+
+
+def _claim(rows: list[Row]) -> Claim:
+    taken = [row for row in rows if row["kind"] is not None]
+    return Claim([Claimed(**row) for row in taken], {row["id"] for row in rows if row["kind"] is None})
+
+
+def claim_next(queue: QueueName, *, lease_owner: str, lease_seconds: float, limit: int) -> Statement[Claim]:
     """Take up to `limit` due tasks of a queue, most urgent first; the attempt is spent here, so that a kill counts."""
-
-    def read(rows: list[Row]) -> list[Claimed]:
-        rows.sort(key=lambda row: row["place"])
-        return [Claimed(**{name: value for name, value in row.items() if name != "place"}) for row in rows]
-
     params = {"queue": queue, "lease_owner": lease_owner, "lease_seconds": lease_seconds, "limit": limit}
-    return Statement(_CLAIM, params, read)
+    return Statement(_CLAIM_NEXT, params, _claim)
+
+
+def claim_rung(queue: QueueName, task_ids: Sequence[uuid.UUID], *, lease_owner: str, lease_seconds: float) -> Statement[Claim]:
+    """Take those of these tasks that are due in this queue; the rings of the others are stale, save the deferred ones."""
+    params = {"queue": queue, "ids": list(task_ids), "lease_owner": lease_owner, "lease_seconds": lease_seconds}
+    return Statement(_CLAIM_RUNG, params, _claim)
+
+
+def find_strangers(queue: QueueName, task_ids: Sequence[uuid.UUID]) -> Statement[set[uuid.UUID]]:
+    """Those of the tasks that belong to another queue: their rings went astray."""
+    return Statement(
+        "SELECT id FROM tasks WHERE id = ANY(%(ids)s) AND queue <> %(queue)s",
+        {"queue": queue, "ids": list(task_ids)},
+        lambda rows: {row["id"] for row in rows},
+    )
 
 
 _RENEW = """
@@ -138,7 +176,7 @@ UPDATE tasks SET
                  ELSE 'queued' END,
     available_at = clock_timestamp() + %(delay_seconds)s * interval '1 second',
     finished_at = CASE WHEN %(is_permanent)s OR cancel_requested OR attempt >= max_attempts THEN clock_timestamp() END,
-    lease_owner = NULL, lease_until = NULL, error = """
+    dispatched_at = NULL, lease_owner = NULL, lease_until = NULL, error = """
     + ATTEMPT_ERROR
     + """
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
@@ -164,7 +202,8 @@ def fail(task: Claimed, *, code: str, message: str, is_permanent: bool, delay_se
 
 
 _RELEASE = """
-UPDATE tasks SET state = 'queued', attempt = attempt - 1, available_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL
+UPDATE tasks SET state = 'queued', attempt = attempt - 1, available_at = clock_timestamp(), dispatched_at = NULL,
+       lease_owner = NULL, lease_until = NULL
 FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS given (id, fence)
 WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
 RETURNING tasks.id, pg_notify(%(channel)s, queue)

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -13,6 +14,9 @@ class CoreSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     database_url: SecretStr = Field(description="PostgreSQL, as postgresql://user:password@host:port/name.")
+    rabbitmq_url: SecretStr | None = Field(
+        default=None, description="RabbitMQ, as amqp://user:password@host:port/vhost; without it PostgreSQL's NOTIFY wakes the workers."
+    )
     artifact_dir: Path = Field(
         default=Path(".marquee/artifacts"), description="Directory where trained models and other large results are kept."
     )
@@ -21,9 +25,31 @@ class CoreSettings(BaseSettings):
         default="console", description="console for people, json for log collectors (one object a line)."
     )
 
+    @field_validator("rabbitmq_url")
+    @classmethod
+    def _name_amqp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("amqp://", "amqps://")):
+            raise ValueError("must be of the form amqp://user:password@host:port/vhost, or amqps:// with TLS")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _name_postgresql(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith("postgresql://"):
-            raise ValueError("only PostgreSQL is understood: postgresql://user:password@host:port/name")
+            raise ValueError("must be of the form postgresql://user:password@host:port/name")
         return value
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """One sentence for each setting that is wrong; values are not repeated, for they may be secret."""
+    return [_sentence(found) for found in error.errors()]
+
+
+def _sentence(found: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in found["loc"]).upper()
+    reason = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "missing":
+        return f"{name} is not set."
+    if not name:
+        return f"{reason}."
+    return f"{name} {reason}." if found["type"] == "value_error" else f"{name}: {reason[0].lower()}{reason[1:]}."

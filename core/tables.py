@@ -20,6 +20,7 @@ NOW = text("clock_timestamp()")
 EMPTY_ARRAY = text("'{}'")
 EMPTY_OBJECT = text("'{}'::jsonb")
 RANDOM_UUID = text("gen_random_uuid()")
+WAITING = "state = 'queued' AND dispatched_at IS NULL"
 
 
 def timestamp(**options: Any) -> Any:
@@ -142,6 +143,8 @@ class Task(SQLModel, table=True):
         ),
         Index("ix_tasks_coalesce_key", "kind", "coalesce_key", postgresql_where=text("coalesce_key IS NOT NULL AND state = 'queued'")),
         Index("ix_tasks_due", "queue", text("priority DESC"), "available_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_tasks_waiting", "queue", "owner", text("priority DESC"), "available_at", postgresql_where=text(WAITING)),
+        Index("ix_tasks_rung", "queue", "dispatched_at", postgresql_where=text("state = 'queued' AND dispatched_at IS NOT NULL")),
         Index("ix_tasks_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_tasks_owner", "owner", text("created_at DESC"), "id"),
         Index("ix_tasks_created_at", text("created_at DESC"), "id"),
@@ -175,6 +178,7 @@ class Task(SQLModel, table=True):
     lease_owner: str | None = Field(default=None, sa_type=Text)
     lease_until: datetime | None = timestamp()
     available_at: datetime = written_at()
+    dispatched_at: datetime | None = timestamp()
     deadline_at: datetime | None = timestamp()
     cancel_requested: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     progress: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})

@@ -50,13 +50,14 @@ WITH held AS (
     LIMIT 1 FOR SHARE SKIP LOCKED
 ), inserted AS (
     INSERT INTO tasks (kind, queue, payload, payload_version, owner, parent_id, idem_key, request_hash,
-                       exclusive_key, coalesce_key, priority, max_attempts, deadline_at, correlation_id)
+                       exclusive_key, coalesce_key, priority, max_attempts, dispatched_at, deadline_at, correlation_id)
     SELECT %(kind)s, %(queue)s, %(payload)s, %(payload_version)s, %(owner)s, %(parent_id)s::uuid, %(idem_key)s, %(request_hash)s,
            %(exclusive_key)s, %(coalesce_key)s, %(priority)s, %(max_attempts)s,
+           CASE WHEN %(is_rung)s THEN clock_timestamp() END,
            clock_timestamp() + %(deadline_seconds)s::float8 * interval '1 second', %(correlation_id)s
     WHERE NOT EXISTS (SELECT 1 FROM held)
     ON CONFLICT DO NOTHING
-    RETURNING id, pg_notify(%(channel)s, queue)
+    RETURNING id, CASE WHEN NOT %(is_rung)s THEN pg_notify(%(channel)s, queue) END
 )
 SELECT id, 'created' AS outcome FROM inserted
 UNION ALL
@@ -89,9 +90,11 @@ def submit(
     priority: int = 0,
     deadline_seconds: float | None = None,
     correlation_id: str | None = None,
+    is_rung: bool = False,
 ) -> Statement[Submitted | None]:
     """Insert a task and ring its queue's bell when the transaction commits.
 
+    `is_rung` says that the caller rings the broker itself after the commit; if it dies before, the dispatcher rings later.
     `None` means that a unique key was in the way: `find_twin` with the same arguments says which task holds it.
     """
     return Statement(
@@ -111,6 +114,7 @@ def submit(
             "max_attempts": payload.max_attempts,
             "deadline_seconds": deadline_seconds,
             "correlation_id": correlation_id,
+            "is_rung": is_rung,
             "channel": BELL_CHANNEL,
         },
         _submitted,
@@ -177,7 +181,7 @@ UPDATE tasks SET
                  WHEN attempt >= max_attempts THEN 'dead'
                  ELSE 'queued' END,
     finished_at = CASE WHEN state = 'queued' OR cancel_requested OR attempt >= max_attempts THEN clock_timestamp() END,
-    available_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL,
+    available_at = clock_timestamp(), dispatched_at = NULL, lease_owner = NULL, lease_until = NULL,
     error = CASE WHEN state = 'queued' THEN jsonb_build_object('code', 'expired', 'message', 'the deadline passed before a worker started')
                  ELSE """
     + ATTEMPT_ERROR
@@ -215,4 +219,54 @@ def ring(queues: Sequence[QueueName]) -> Statement[None]:
         "SELECT pg_notify(%(channel)s, queue) FROM unnest(%(queues)s::text[]) AS queue",
         {"channel": BELL_CHANNEL, "queues": list(queues)},
         lambda _rows: None,
+    )
+
+
+# Fair between owners: everybody's most urgent task comes before anybody's second. The owners are found by hopping from
+# one to the next in the index, so that a backlog of a million tasks of one owner costs no more than one of ten.
+_DUE_RINGS = """
+WITH RECURSIVE owners AS (
+    (SELECT owner FROM tasks WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NULL ORDER BY owner LIMIT 1)
+    UNION ALL
+    SELECT (SELECT tasks.owner FROM tasks WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NULL
+              AND tasks.owner > owners.owner ORDER BY tasks.owner LIMIT 1)
+    FROM owners WHERE owners.owner IS NOT NULL
+), room AS (
+    SELECT greatest(%(window)s - count(*), 0) AS places FROM tasks
+    WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at > clock_timestamp() - %(patience_seconds)s * interval '1 second'
+), waiting AS (
+    SELECT first.id, first.priority, first.available_at, first.turn
+    FROM owners CROSS JOIN LATERAL (
+        SELECT id, priority, available_at, row_number() OVER (ORDER BY priority DESC, available_at) AS turn
+        FROM tasks
+        WHERE queue = %(queue)s AND tasks.owner = owners.owner AND state = 'queued' AND dispatched_at IS NULL
+          AND available_at <= clock_timestamp() AND NOT cancel_requested
+        ORDER BY priority DESC, available_at LIMIT %(window)s
+    ) AS first
+    UNION ALL
+    SELECT id, priority, available_at, 0 FROM tasks
+    WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at <= clock_timestamp() - %(patience_seconds)s * interval '1 second'
+), chosen AS (
+    SELECT tasks.id FROM tasks JOIN waiting USING (id)
+    ORDER BY waiting.priority DESC, turn, waiting.available_at
+    LIMIT (SELECT places FROM room) FOR UPDATE OF tasks SKIP LOCKED
+)
+UPDATE tasks SET dispatched_at = clock_timestamp() FROM chosen WHERE tasks.id = chosen.id AND state = 'queued'
+RETURNING tasks.id
+"""
+
+
+def take_rings(queue: QueueName, *, window: int, patience_seconds: float) -> Statement[list[uuid.UUID]]:
+    """Mark due tasks as rung and return them, fairly between owners, as many as keep at most `window` rings in the broker.
+
+    A task that was rung more than `patience_seconds` ago and is still queued is taken again: its ring may be lost.
+    """
+    params = {"queue": queue, "window": window, "patience_seconds": patience_seconds}
+    return Statement(_DUE_RINGS, params, lambda rows: [row["id"] for row in rows])
+
+
+def unring(task_ids: Sequence[uuid.UUID]) -> Statement[None]:
+    """Take back the mark of tasks whose ring could not be published, so that the next pass rings them."""
+    return Statement(
+        "UPDATE tasks SET dispatched_at = NULL WHERE id = ANY(%(ids)s) AND state = 'queued'", {"ids": list(task_ids)}, lambda _rows: None
     )

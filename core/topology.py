@@ -1,6 +1,7 @@
-"""Queues and notification channels by name: data only, the same on both sides."""
+"""Queues, exchanges and notification channels by name: data only, declared the same by both sides."""
 
-from typing import Final, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
 
 QueueName = Literal["interactive", "batch", "train"]
 QUEUE_NAMES: Final[tuple[QueueName, ...]] = get_args(QueueName)
@@ -10,3 +11,42 @@ BELL_CHANNEL: Final = "marquee_bell"
 
 FINISHED_CHANNEL: Final = "marquee_finished"
 """`NOTIFY` with comma-separated task ids when tasks reach a terminal state."""
+
+EXCHANGE: Final = "marquee"
+"""Direct and durable; the routing key is the name of a queue without its prefix."""
+
+DEAD_EXCHANGE: Final = "marquee.dead"
+"""Fan-out and durable; rings that cannot be understood end in the one queue behind it."""
+
+DEAD_QUEUE: Final = "marquee.dead"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerQueue:
+    """A queue of the broker and what it must be declared with."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+def broker_queue(queue: QueueName) -> BrokerQueue:
+    """The broker's queue of rings for a queue of tasks. Nothing in it is newer than RabbitMQ 3.10.
+
+    A ring is refused rather than an older one dropped when the queue is full, and one that is delivered again and
+    again is set aside: the task it stands for is safe in the table either way.
+    """
+    return BrokerQueue(
+        f"marquee.{queue}",
+        {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 20,
+            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-max-length": 100_000,
+            "x-overflow": "reject-publish",
+        },
+    )
+
+
+def dead_queue() -> BrokerQueue:
+    """The queue of rings that nobody understood; the oldest go when there are too many."""
+    return BrokerQueue(DEAD_QUEUE, {"x-queue-type": "quorum", "x-max-length": 10_000})

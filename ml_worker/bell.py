@@ -1,7 +1,11 @@
 """The bell: tells a slot that its queue may have work, so that it need not ask all the time."""
 
 import threading
+import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -10,6 +14,14 @@ from core.topology import BELL_CHANNEL, QueueName
 
 LISTEN_SECONDS = 0.5
 RECONNECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A task that a broker says may be due, and what the bell needs to settle it."""
+
+    task_id: uuid.UUID
+    receipt: Any
 
 
 class Bell(ABC):
@@ -22,6 +34,24 @@ class Bell(ABC):
     @abstractmethod
     def listen(self, stopping: threading.Event) -> None:
         """Receive rings until `stopping` is set; runs on a thread of its own."""
+
+    @property
+    @abstractmethod
+    def must_poll(self) -> bool:
+        """Whether slots look for due tasks themselves, because no ring names them."""
+
+    def take(self, queue: QueueName, *, limit: int) -> list[Ring]:
+        """Up to `limit` rings of the queue that nobody has taken yet."""
+        return []
+
+    def put_back(self, queue: QueueName, rings: Sequence[Ring]) -> None:
+        """Rings that were taken and are to be taken again, before all others."""
+
+    def settle(self, rings: Sequence[Ring], *, is_understood: bool = True) -> None:
+        """Rings that have done their work; those not understood go to the dead queue."""
+
+    def stop_taking(self) -> None:
+        """Take no more rings and give back those that nobody works on; the others can still be settled."""
 
     def count(self, queue: QueueName) -> int:
         """How often the queue was rung; take it before a claim and hand it to `wait` if the claim found nothing."""
@@ -48,6 +78,10 @@ class DatabaseBell(Bell):
         super().__init__()
         self._database_url = database_url
         self._queues = queues
+
+    @property
+    def must_poll(self) -> bool:
+        return True
 
     def listen(self, stopping: threading.Event) -> None:
         log = get_logger(__name__)

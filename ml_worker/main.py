@@ -14,9 +14,11 @@ from threadpoolctl import threadpool_limits
 from core import log
 from core.artifacts import ArtifactStore
 from core.database import Pool, make_pool
+from core.settings import complaints
 from ml_worker.bell import Bell, DatabaseBell
 from ml_worker.children import Children
-from ml_worker.handlers.base import Context
+from ml_worker.consumer import BrokerBell
+from ml_worker.handlers.base import Context, largest_batch
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.leases import Leases
 from ml_worker.ranking import Ranker
@@ -33,7 +35,7 @@ class Worker:
         self._stopping = threading.Event()
         self._hand_back = threading.Event()
         self._stopped = threading.Event()
-        self._bell: Bell = DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
+        self._bell = _make_bell(settings)
 
     def run(self) -> None:
         """Work until `stop` is called."""
@@ -59,6 +61,7 @@ class Worker:
         if self._stopping.is_set():
             self._hand_back.set()
         self._stopping.set()
+        self._bell.stop_taking()
 
     def _drain(self, slots: list[threading.Thread]) -> None:
         while not self._stopping.wait(0.2):  # short, because Python handles signals only between waits
@@ -84,6 +87,15 @@ class Worker:
         ]
 
 
+def _make_bell(settings: WorkerSettings) -> Bell:
+    if settings.rabbitmq_url is None:
+        return DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
+    # Where tasks are batched, the next batch waits while one is worked on; elsewhere rings stay in the broker for whoever is free.
+    batches = {queue: largest_batch(HANDLERS, queue) for queue in settings.worker_queues}
+    prefetch = {queue: settings.slots(queue) * (size if size == 1 else 2 * size) for queue, size in batches.items()}
+    return BrokerBell(settings.rabbitmq_url.get_secret_value(), prefetch=prefetch)
+
+
 def _ignore(done: float, note: str | None = None) -> None:
     """Progress outside of any task."""
 
@@ -92,8 +104,8 @@ def main() -> None:
     try:
         settings = WorkerSettings()
     except ValidationError as error:
-        for problem in error.errors():
-            print(f"worker: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)
+        for sentence in complaints(error):
+            print(f"worker: {sentence}", file=sys.stderr)
         sys.exit(2)
     log.configure(level=settings.log_level, style=settings.log_format)
     threadpool_limits(limits=1, user_api="blas")  # slots and implicit's own threads are the parallelism

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -12,14 +13,14 @@ from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from core import claims, lists, messages, tasks
-from core.claims import Claimed, Outcome
+from core.claims import Claim, Claimed, Outcome
 from core.database import transaction
 from core.log import get_logger
 from core.messages import Payload, PayloadNotUnderstood
 from core.topology import QueueName
-from ml_worker.bell import Bell
+from ml_worker.bell import Bell, Ring
 from ml_worker.children import ChildFailed, Children
-from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product
+from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, largest_batch
 from ml_worker.leases import Held, Leases, WorkMustStop
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
@@ -67,14 +68,47 @@ class Slot:
 
     def work_once(self) -> bool:
         """Claim a batch and see it through; False if nothing was due."""
-        settings = self.context.settings
-        limit = max((handler.max_batch for handler in self.handlers.values() if handler.payload.queue == self.queue), default=1)
-        with transaction(self.context.pool) as connection:
-            claimed = claims.claim(self.queue, lease_owner=self.lease_owner, lease_seconds=settings.lease_seconds, limit=limit).run(
-                connection
-            )
-        if not claimed:
+        rings = self.bell.take(self.queue, limit=largest_batch(self.handlers, self.queue))
+        if not rings and not self.bell.must_poll:
             return False
+        try:
+            claim = self._claim([ring.task_id for ring in rings])
+        except BaseException:
+            self.bell.put_back(self.queue, rings)
+            raise
+        unsettled = self._settle_early(rings, claim)
+        try:
+            if claim.tasks:
+                self._work(claim.tasks)
+        finally:
+            self.bell.settle(unsettled)  # whatever came of it, the table knows and the ring has done its work
+        return bool(claim.tasks or claim.deferred)
+
+    def _claim(self, rung: Sequence[uuid.UUID]) -> Claim:
+        owner, seconds = self.lease_owner, self.context.settings.lease_seconds
+        if rung:
+            statement = claims.claim_rung(self.queue, rung, lease_owner=owner, lease_seconds=seconds)
+        else:
+            limit = largest_batch(self.handlers, self.queue)
+            statement = claims.claim_next(self.queue, lease_owner=owner, lease_seconds=seconds, limit=limit)
+        with transaction(self.context.pool) as connection:
+            return statement.run(connection)
+
+    def _settle_early(self, rings: Sequence[Ring], claim: Claim) -> list[Ring]:
+        """Settle rings that brought nothing, and those of long work, whose lease protects it; returns the others."""
+        claimed = {task.id: self.handlers.get(task.kind) for task in claim.tasks}
+        stale = [ring for ring in rings if ring.task_id not in claimed and ring.task_id not in claim.deferred]
+        if stale:
+            with transaction(self.context.pool) as connection:
+                strangers = claims.find_strangers(self.queue, [ring.task_id for ring in stale]).run(connection)
+            self.bell.settle([ring for ring in stale if ring.task_id not in strangers])
+            self.bell.settle([ring for ring in stale if ring.task_id in strangers], is_understood=False)
+        self.bell.put_back(self.queue, [ring for ring in rings if ring.task_id in claim.deferred])
+        working = [(ring, claimed[ring.task_id]) for ring in rings if ring.task_id in claimed]
+        self.bell.settle([ring for ring, handler in working if handler and handler.runs_in_child])
+        return [ring for ring, handler in working if not (handler and handler.runs_in_child)]
+
+    def _work(self, claimed: list[Claimed]) -> None:
         held = Held(claimed, hand_back=self.hand_back)
         self.leases.add(held)
         try:
@@ -83,7 +117,6 @@ class Slot:
                 self._see_through(self.handlers[kind], list(batch), held)
         finally:
             self.leases.drop(held)
-        return True
 
     def _parse(self, task: Claimed) -> Job[Payload] | None:
         try:

@@ -1,7 +1,7 @@
 """What a task handler is given, what it gives back, and how it is declared."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,6 +10,7 @@ from core.database import Pool
 from core.lists import ComputedList
 from core.messages import Payload
 from core.statement import Statement
+from core.topology import QueueName
 from ml_worker.ranking import Ranker
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
@@ -95,3 +96,8 @@ class Handler(Generic[P]):
     max_batch: int = 1
     runs_in_child: bool = False
     retry: Retry = field(default_factory=Retry)
+
+
+def largest_batch(handlers: Mapping[str, Handler[Any]], queue: QueueName) -> int:
+    """How many tasks of a queue are worth claiming at once."""
+    return max((handler.max_batch for handler in handlers.values() if handler.payload.queue == queue), default=1)

@@ -43,7 +43,7 @@ def states(connection):
 
 def test_lapsed_leases_are_taken_back_and_what_came_too_late_expires(connection, database_url, dispatch):
     lost = submit(connection, "lost")
-    claims.claim("interactive", lease_owner="gone", lease_seconds=0.0, limit=1).run(connection)
+    claims.claim_next("interactive", lease_owner="gone", lease_seconds=0.0, limit=1).run(connection)
     late = submit(connection, "late", deadline_seconds=-1.0)
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute("LISTEN marquee_bell")
@@ -51,7 +51,7 @@ def test_lapsed_leases_are_taken_back_and_what_came_too_late_expires(connection,
         dispatch(lambda _: states(connection) == {"lost": "queued", "late": "expired"})
         heard = {(told.channel, told.payload) for told in listener.notifies(timeout=5, stop_after=2)}
     assert heard == {("marquee_bell", "interactive"), ("marquee_finished", str(late))}
-    assert claims.claim("interactive", lease_owner="next", lease_seconds=30, limit=5).run(connection)[0].id == lost
+    assert claims.claim_next("interactive", lease_owner="next", lease_seconds=30, limit=5).run(connection).tasks[0].id == lost
 
 
 def test_passes_are_counted_from_the_first_on(dispatch):

@@ -5,7 +5,8 @@ import secrets
 import pytest
 from pydantic import ValidationError
 
-from app.settings import AppSettings, complaints
+from app.settings import AppSettings
+from core.settings import complaints
 
 GOOD = {"database_url": "postgresql://localhost/marquee", "jwt_secret": secrets.token_hex(32)}
 
@@ -44,7 +45,7 @@ def test_weak_secrets_are_refused_and_not_repeated(secret):
     [
         ({"api_port": "http"}, "API_PORT: input should be a valid integer"),
         ({"api_port": 70_000}, "API_PORT: input should be less than or equal to 65535"),
-        ({"database_url": "mysql://x"}, "DATABASE_URL only PostgreSQL is understood"),
+        ({"database_url": "mysql://x"}, "DATABASE_URL must be of the form postgresql:"),
         ({"log_level": "loud"}, "LOG_LEVEL: input should be 'debug'"),
         ({"admin_email": "admin@marquee.local"}, "ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all."),
         ({"admin_password": "long enough"}, "ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all."),

@@ -21,7 +21,7 @@ def submit(connection: Connection[Any], user_id: str = "42", **options: Any) -> 
 
 
 def claim_one(connection: Connection[Any]) -> claims.Claimed:
-    (claimed,) = claims.claim("interactive", limit=1, **WORKER).run(connection)
+    (claimed,) = claims.claim_next("interactive", limit=1, **WORKER).run(connection).tasks
     return claimed
 
 
@@ -40,7 +40,7 @@ def test_a_submitted_task_is_claimed_run_and_completed_once(connection):
     task_id = submit(connection)
     claimed = claim_one(connection)
     assert (claimed.id, claimed.kind, claimed.payload, claimed.attempt, claimed.fence) == (task_id, "recommend", {"user_id": "42"}, 1, 1)
-    assert claims.claim("interactive", limit=10, **WORKER).run(connection) == []
+    assert claims.claim_next("interactive", limit=10, **WORKER).run(connection).tasks == []
 
     outcome = claims.Outcome(task_id, claimed.fence, {"count": 10})
     assert claims.complete([outcome]).run(connection) == {task_id}
@@ -84,7 +84,7 @@ def test_a_claim_waits_for_whoever_coalesced_into_the_task(connection, database_
     task_id = submit(connection)
     with psycopg.connect(database_url) as recorder:
         assert tasks.submit(RecommendPayload(user_id="42"), owner="bob").run(recorder).id == task_id
-        assert claims.claim("interactive", limit=1, **WORKER).run(connection) == []
+        assert claims.claim_next("interactive", limit=1, **WORKER).run(connection).tasks == []
     assert claim_one(connection).id == task_id
 
 
@@ -103,7 +103,7 @@ def test_two_workers_never_share_a_task(database_url, connection):
 
     def work() -> None:
         with psycopg.connect(database_url, autocommit=True) as own:
-            while claimed := claims.claim("interactive", limit=4, **WORKER).run(own):
+            while claimed := claims.claim_next("interactive", limit=4, **WORKER).run(own).tasks:
                 seen.extend(task.id for task in claimed)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -116,7 +116,7 @@ def test_two_workers_never_share_a_task(database_url, connection):
 
 def test_claims_follow_priority_then_age(connection):
     old, urgent, young = submit(connection, "1"), submit(connection, "2", priority=5), submit(connection, "3")
-    claimed = claims.claim("interactive", limit=3, **WORKER).run(connection)
+    claimed = claims.claim_next("interactive", limit=3, **WORKER).run(connection).tasks
     assert [task.id for task in claimed] == [urgent, old, young]
 
 
@@ -172,7 +172,7 @@ def test_retries_wait_and_end_in_dead_with_the_story_of_every_attempt(connection
 def test_a_retry_is_not_claimed_before_its_delay(connection):
     submit(connection)
     claims.fail(claim_one(connection), code="boom", message="", is_permanent=False, delay_seconds=60).run(connection)
-    assert claims.claim("interactive", limit=1, **WORKER).run(connection) == []
+    assert claims.claim_next("interactive", limit=1, **WORKER).run(connection).tasks == []
 
 
 def test_a_permanent_error_fails_at_once(connection):
@@ -194,7 +194,7 @@ def test_a_task_whose_worker_died_is_claimed_alone(connection):
     lapse_leases(connection)
     tasks.reap().run(connection)
     others = {submit(connection, "2"), submit(connection, "3")}
-    batches = [{task.id for task in claims.claim("interactive", limit=10, **WORKER).run(connection)} for _ in range(2)]
+    batches = [{task.id for task in claims.claim_next("interactive", limit=10, **WORKER).run(connection).tasks} for _ in range(2)]
     assert batches == [{poisonous}, others]
 
 
@@ -202,7 +202,7 @@ def test_reaping_expires_what_came_too_late_and_buries_what_ran_out_of_attempts(
     late = submit(connection, "1", deadline_seconds=-1.0)
     doomed = submit(connection, "2")
     for _ in range(3):
-        claimed = claims.claim("interactive", limit=1, **WORKER).run(connection)
+        claimed = claims.claim_next("interactive", limit=1, **WORKER).run(connection).tasks
         assert [task.id for task in claimed] == [doomed]
         lapse_leases(connection)
         reaped = tasks.reap().run(connection)

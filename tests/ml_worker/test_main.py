@@ -72,7 +72,7 @@ def test_a_worker_trains_and_makes_lists_and_ends_on_sigterm(connection, catalog
 
 def test_a_task_whose_worker_vanished_is_finished_by_another(connection, catalogue, start_worker):
     task_id = tasks.submit(TrainPayload(refresh_lists=False), owner="alice").run(connection).id
-    lost = claims.claim("train", lease_owner="vanished", lease_seconds=0.1, limit=1).run(connection)
+    lost = claims.claim_next("train", lease_owner="vanished", lease_seconds=0.1, limit=1).run(connection).tasks
     assert [task.id for task in lost] == [task_id]
     time.sleep(0.2)
     assert tasks.reap().run(connection).requeued == {task_id: "train"}
@@ -85,9 +85,9 @@ def test_a_task_whose_worker_vanished_is_finished_by_another(connection, catalog
     ("environment", "sentence"),
     [
         ({"DATABASE_URL": "", "WORKER_QUEUES": "interactive,dance"}, "WORKER_QUEUES"),
-        ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: Input should be greater than or equal to 1"),
+        ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: input should be greater than or equal to 1"),
         ({"INTERACTION_WEIGHTS": '{"dance": 1}'}, "no interaction type is named dance"),
-        ({"DATABASE_URL": "mysql://localhost/db"}, "DATABASE_URL: "),
+        ({"DATABASE_URL": "mysql://localhost/db"}, "DATABASE_URL must be of the form postgresql"),
     ],
 )
 def test_wrong_settings_end_the_process_with_a_sentence(start_worker, environment, sentence):

@@ -42,7 +42,7 @@ def work(connection, compute):
         while not asked.done():
             assert time.monotonic() < deadline, "nobody answers"
             time.sleep(0.01)
-            for claimed in claims.claim("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection):
+            for claimed in claims.claim_next("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks:
                 with connection.transaction():
                     compute(user_id, item_ids, **options)
                     claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
@@ -116,7 +116,7 @@ def test_waiting_for_a_first_list_asks_for_it(visitor, films, work):
 def test_waiting_in_vain_answers_with_what_there_is_and_the_task_under_way(visitor, films, compute, connection):
     made = compute(visitor.user_id, ["m2"])
     visitor.post("/interactions", {"item_id": "m1", "type": "like"})
-    (claimed,) = claims.claim("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection)
+    (claimed,) = claims.claim_next("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks
     assert read(visitor)["task_id"] == str(claimed.id)  # running ones too
     answer = read(visitor, wait=0.2)
     assert (answer["list_id"], answer["is_stale"]) == (str(made.list_id), True)

@@ -16,7 +16,7 @@ def recommend(person, **more):
 
 
 def claim(connection, queue="interactive"):
-    (claimed,) = claims.claim(queue, lease_owner="test", lease_seconds=30, limit=1).run(connection)
+    (claimed,) = claims.claim_next(queue, lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks
     return claimed
 
 

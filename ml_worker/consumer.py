@@ -1,0 +1,163 @@
+"""The bell that RabbitMQ rings: receives rings on a thread of its own, hands them over, settles them."""
+
+import ssl
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ProbableAccessDeniedError, ProbableAuthenticationError
+from pika.spec import Basic, BasicProperties
+
+from core import rings
+from core.log import get_logger
+from core.rings import RingNotUnderstood
+from core.topology import DEAD_EXCHANGE, EXCHANGE, QUEUE_NAMES, QueueName, broker_queue, dead_queue
+from ml_worker.bell import Bell, Ring
+
+LOOK_SECONDS = 0.5
+HEARTBEAT_SECONDS = 20
+MAX_PAUSE_SECONDS = 10.0
+CONNECTION_ERRORS = (AMQPError, OSError, ssl.SSLError)
+
+log = get_logger(__name__)
+
+
+class BrokerBell(Bell):
+    """Consumes the queues of rings; `prefetch` says how many rings of each this worker may hold unsettled."""
+
+    def __init__(self, url: str, *, prefetch: Mapping[QueueName, int]) -> None:
+        super().__init__()
+        self._parameters = pika.URLParameters(url)
+        self._parameters.heartbeat = HEARTBEAT_SECONDS
+        self._parameters.client_properties = {"connection_name": "marquee worker"}
+        self._prefetch = prefetch
+        self._held: dict[QueueName, deque[Ring]] = {queue: deque() for queue in prefetch}
+        self._is_done_taking = threading.Event()
+        self._is_connected = self._was_connected = False
+
+    @property
+    def must_poll(self) -> bool:
+        return not self._is_connected
+
+    def listen(self, stopping: threading.Event) -> None:
+        pause = LOOK_SECONDS
+        while not stopping.is_set():
+            try:
+                self._consume(stopping)
+            except CONNECTION_ERRORS as error:
+                pause = LOOK_SECONDS if self._was_connected else min(2 * pause, MAX_PAUSE_SECONDS)
+                log.warning("no broker; polling until it is back", broker=self._address, reason=explain(error), retry_in_seconds=pause)
+                self._was_connected = False
+                self.ring(*self._prefetch)  # whoever waits for rings shall poll now
+                stopping.wait(pause)
+
+    def take(self, queue: QueueName, *, limit: int) -> list[Ring]:
+        held = self._held[queue]
+        taken: list[Ring] = []
+        with suppress(IndexError):
+            while len(taken) < limit:
+                taken.append(held.popleft())
+        return taken
+
+    def put_back(self, queue: QueueName, rings: Sequence[Ring]) -> None:
+        self._held[queue].extendleft(reversed(rings))
+        self.ring(queue)
+
+    def settle(self, rings: Sequence[Ring], *, is_understood: bool = True) -> None:
+        by_channel: dict[BlockingChannel, list[int]] = {}
+        for ring in rings:
+            channel, tag = ring.receipt
+            by_channel.setdefault(channel, []).append(tag)
+        for channel, tags in by_channel.items():
+            with suppress(AMQPError):  # a connection that is gone gives its rings to others
+                channel.connection.add_callback_threadsafe(partial(_settle, channel, tags, is_understood=is_understood))
+
+    def stop_taking(self) -> None:
+        self._is_done_taking.set()
+
+    def _consume(self, stopping: threading.Event) -> None:
+        connection = BlockingConnection(self._parameters)
+        try:
+            declare(connection.channel())
+            channels = {queue: self._open(connection, queue) for queue in self._prefetch}
+            self._was_connected = self._is_connected = True
+            log.info("listening to the broker", broker=self._address, queues=list(channels))
+            while not stopping.is_set() and not self._is_done_taking.is_set():
+                connection.process_data_events(time_limit=LOOK_SECONDS)
+            for queue, channel in channels.items():
+                self._give_back(queue, channel)
+            while not stopping.is_set():
+                connection.process_data_events(time_limit=LOOK_SECONDS)
+            connection.process_data_events(time_limit=0)  # settles what the last batches left
+        finally:
+            self._is_connected = False
+            for held in self._held.values():
+                held.clear()  # the broker gives them to whoever consumes next
+            if connection.is_open:
+                connection.close()
+
+    def _open(self, connection: BlockingConnection, queue: QueueName) -> BlockingChannel:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=self._prefetch[queue])
+        channel.basic_consume(broker_queue(queue).name, partial(self._receive, queue), consumer_tag=queue)
+        return channel
+
+    def _receive(self, queue: QueueName, channel: BlockingChannel, delivery: Basic.Deliver, _: BasicProperties, body: bytes) -> None:
+        try:
+            task_id = rings.parse(body)
+        except RingNotUnderstood as error:
+            log.warning("a message that is no ring was set aside", queue=queue, reason=str(error))
+            _settle(channel, [delivery.delivery_tag], is_understood=False)
+            return
+        self._held[queue].append(Ring(task_id, (channel, delivery.delivery_tag)))
+        self.ring(queue)
+
+    def _give_back(self, queue: QueueName, channel: BlockingChannel) -> None:
+        channel.basic_cancel(queue)
+        for ring in self.take(queue, limit=self._prefetch[queue]):
+            channel.basic_nack(ring.receipt[1], requeue=True)
+
+    @property
+    def _address(self) -> str:
+        return f"{self._parameters.host}:{self._parameters.port}{self._parameters.virtual_host}"
+
+
+def declare(channel: BlockingChannel) -> None:
+    """Declare exchanges and queues as `core.topology` has them; harmless to repeat."""
+    channel.exchange_declare(EXCHANGE, "direct", durable=True)
+    channel.exchange_declare(DEAD_EXCHANGE, "fanout", durable=True)
+    dead = dead_queue()
+    channel.queue_declare(dead.name, durable=True, arguments=dead.arguments)
+    channel.queue_bind(dead.name, DEAD_EXCHANGE)
+    for name in QUEUE_NAMES:
+        queue = broker_queue(name)
+        channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+        channel.queue_bind(queue.name, EXCHANGE, routing_key=name)
+
+
+def explain(error: BaseException) -> str:
+    """Why there is no connection, in one sentence without secrets."""
+    if isinstance(error, ProbableAuthenticationError):
+        return "user name or password are refused"
+    if isinstance(error, ProbableAccessDeniedError):
+        return "the virtual host does not exist or is not open to this user"
+    if isinstance(error, ChannelClosedByBroker):
+        # For a queue that exists with other arguments this names the queue and the argument.
+        return str(error.reply_text)
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    return str(error) or type(error).__name__
+
+
+def _settle(channel: BlockingChannel, tags: Sequence[int], *, is_understood: bool) -> None:
+    if not channel.is_open:
+        return
+    for tag in tags:
+        if is_understood:
+            channel.basic_ack(tag)
+        else:
+            channel.basic_reject(tag, requeue=False)
