@@ -1,4 +1,4 @@
-"""Real PostgreSQL for every test: one embedded server a test process, one migrated template, one clone a test."""
+"""Real servers for every test: one embedded PostgreSQL a test process, a clone of one migrated template a test, a private RabbitMQ."""
 
 import os
 import shutil
@@ -14,6 +14,8 @@ from psycopg import Connection
 
 from cli.database import upgrade
 from cli.embedded_postgres import EmbeddedPostgres
+from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
+from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
 
 # Nothing a test writes has to survive a crash of the machine.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
@@ -51,6 +53,18 @@ def connection(database_url: str) -> Iterator[Connection[Any]]:
 
 
 @pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ]:
+    """A private node; whoever stops, wipes or freezes it leaves it running as it was."""
+    if find_server() is None:
+        reason = "rabbitmq-server is not installed (Debian: apt install rabbitmq-server)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason}, and CI demands it")
+        pytest.skip(reason)
+    with PrivateRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
 def movielens() -> Path:
     """The folder of ml-latest-small (100,836 ratings), which is not part of the project."""
     beside = Path(__file__).parents[2] / "shared" / "data" / "ml-latest-small"
@@ -58,3 +72,14 @@ def movielens() -> Path:
     if not (folder / "ratings.csv").exists():
         pytest.skip(f"MovieLens ml-latest-small is not at {folder}; set MARQUEE_MOVIELENS to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ]:
+    """A private RabbitMQ node. Where none is installed the test is skipped, but not in CI."""
+    if find_server() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("rabbitmq-server is not installed, and CI must not pass without the broker's tests")
+        pytest.skip("rabbitmq-server is not installed (Debian: apt install rabbitmq-server)")
+    with PrivateRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
