@@ -1,55 +1,57 @@
-"""The loop that keeps tasks moving: takes them from workers that died and expires what came too late."""
+"""The loops that keep tasks moving: one takes them from workers that died, one rings the broker for what is due."""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from app.publisher import Publisher
 from core import tasks
 from core.database import AsyncPool, async_transaction
 from core.log import get_logger
+from core.topology import QUEUE_NAMES, QueueName
 
 BATCH: Final = 1000
 MAX_BACKOFF_SECONDS: Final = 10.0
+WINDOW: Final = 1000
+"""Rings of a queue that are in the broker at a time; the backlog stays in the table, where it is fair and can be cancelled."""
+PATIENCE_SECONDS: Final = 30.0
+"""After this time a ring that brought no claim counts as lost. Slots that hear nothing look for themselves much earlier."""
 
 log = get_logger(__name__)
 
 
 class Dispatcher:
-    """Any number of copies may run; what one has locked the others skip."""
+    """Any number of copies may run; what one has locked the others skip. Without a publisher there is nothing to ring."""
 
-    def __init__(self, pool: AsyncPool, *, interval_seconds: float = 1.0) -> None:
+    def __init__(self, pool: AsyncPool, publisher: Publisher | None = None, *, interval_seconds: float = 1.0) -> None:
         self._pool = pool
+        self._publisher = publisher
         self._interval = interval_seconds
         self._passed_at: float | None = None
+        self._is_due = asyncio.Event()
 
     @property
     def seconds_since_pass(self) -> float | None:
-        """How long ago the last pass succeeded; None before the first."""
+        """How long ago the last reaping succeeded; None before the first."""
         return None if self._passed_at is None else time.monotonic() - self._passed_at
 
-    async def run(self) -> None:
-        """Make passes until cancelled; a fault is logged once and tried again, more and more slowly."""
-        faults = 0
-        while True:
-            try:
-                is_more = await self.make_pass()
-            except Exception as error:  # whatever it is, the loop must not end
-                if faults == 0:
-                    _report(error)
-                faults += 1
-                await asyncio.sleep(min(MAX_BACKOFF_SECONDS, self._interval * 2 ** min(faults, 10)))
-                continue
-            if faults:
-                log.info("the dispatcher is at work again", missed_passes=faults)
-            faults = 0
-            self._passed_at = time.monotonic()
-            await asyncio.sleep(0 if is_more else self._interval)
+    def wake(self) -> None:
+        """Something has become due: ring for it now."""
+        self._is_due.set()
 
-    async def make_pass(self) -> bool:
-        """Reap once; whether there may be more to do at once."""
+    async def run(self) -> None:
+        """Work until cancelled. Ringing has a loop of its own, so that a broker that does not answer delays no reaping."""
+        loops = [self._repeat(self.reap, self._sleep)]
+        if self._publisher is not None:
+            loops.append(self._repeat(self.ring, self._wait_until_due))
+        await asyncio.gather(*loops)
+
+    async def reap(self) -> bool:
+        """Take tasks from workers that died and expire what came too late; whether there may be more to do at once."""
         async with async_transaction(self._pool) as connection:
             reaped = await tasks.reap(limit=BATCH).run_async(connection)
             if reaped.requeued:
@@ -58,7 +60,55 @@ class Dispatcher:
                 await tasks.notify_finished(list(reaped.ended)).run_async(connection)
         if reaped.requeued or reaped.ended:
             log.info("tasks reaped", requeued_count=len(reaped.requeued), ended_count=len(reaped.ended))
+        self._passed_at = time.monotonic()
         return len(reaped.requeued) + len(reaped.ended) >= BATCH
+
+    async def ring(self) -> bool:
+        """Ring for due tasks as far as the window allows; whether there may be more to do at once."""
+        publisher = self._publisher
+        if publisher is None or not publisher.is_connected:
+            return False
+        rung = [await self._ring_queue(publisher, queue) for queue in QUEUE_NAMES]
+        return max(rung) >= WINDOW
+
+    async def _ring_queue(self, publisher: Publisher, queue: QueueName) -> int:
+        async with async_transaction(self._pool) as connection:
+            task_ids = await tasks.take_rings(queue, window=WINDOW, patience_seconds=PATIENCE_SECONDS).run_async(connection)
+        # The mark is committed before the ring is out: a worker must not be faster than the mark.
+        failed = await publisher.publish(queue, task_ids) if task_ids else []
+        if failed:
+            async with async_transaction(self._pool) as connection:
+                await tasks.unring(failed).run_async(connection)
+            log.warning("rings not taken by the broker", queue=queue, count=len(failed))
+        return len(task_ids) - len(failed)
+
+    async def _repeat(self, make_pass: Callable[[], Awaitable[bool]], wait: Callable[[], Awaitable[None]]) -> None:
+        """Make passes until cancelled; a fault is logged once and tried again, more and more slowly."""
+        faults = 0
+        while True:
+            try:
+                is_more = await make_pass()
+            except Exception as error:  # whatever it is, the loop must not end
+                if faults == 0:
+                    _report(error)
+                faults += 1
+                await asyncio.sleep(min(MAX_BACKOFF_SECONDS, self._interval * 2**faults))
+                continue
+            if faults:
+                log.info("the dispatcher is at work again", missed_passes=faults)
+            faults = 0
+            if not is_more:
+                await wait()
+
+    async def _sleep(self) -> None:
+        await asyncio.sleep(self._interval)
+
+    async def _wait_until_due(self) -> None:
+        try:
+            await asyncio.wait_for(self._is_due.wait(), self._interval)
+        except TimeoutError:
+            return
+        self._is_due.clear()
 
 
 def _report(error: Exception) -> None:

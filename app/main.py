@@ -24,6 +24,7 @@ from app.api.middleware import Envelope
 from app.api.router import TAGS, router
 from app.dispatcher import Dispatcher
 from app.notifications import FinishedTasks
+from app.publisher import Publisher
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.settings import AppSettings
@@ -78,17 +79,21 @@ async def _open_services(settings: AppSettings, stack: AsyncExitStack) -> Servic
     engine = make_engine(url)
     stack.push_async_callback(engine.dispose)
     pool = await stack.enter_async_context(make_async_pool(url))
+    publisher = Publisher(settings.rabbitmq_url.get_secret_value()) if settings.rabbitmq_url else None
+    dispatcher = Dispatcher(pool, publisher)
     services = Services(
         settings=settings,
         engine=engine,
         pool=pool,
         passwords=Passwords(),
         access_tokens=AccessTokens(settings.jwt_secret.get_secret_value(), lifetime_seconds=settings.access_token_minutes * 60),
-        finished=FinishedTasks(url, pool),
-        dispatcher=Dispatcher(pool),
+        finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None),
+        dispatcher=dispatcher,
+        publisher=publisher,
     )
     await _ensure_admin(services)
-    for background in (services.finished.listen(), services.dispatcher.run()):
+    loops = [services.finished.listen(), dispatcher.run(), *([publisher.run()] if publisher else [])]
+    for background in loops:
         stack.push_async_callback(_end, asyncio.create_task(background))
     return services
 

@@ -5,7 +5,7 @@ import contextlib
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -16,7 +16,7 @@ from core.database import AsyncPool
 from core.log import get_logger
 from core.statement import Statement
 from core.tasks import TERMINAL_STATES
-from core.topology import FINISHED_CHANNEL
+from core.topology import BELL_CHANNEL, FINISHED_CHANNEL
 
 RECONNECT_SECONDS: Final = 0.5
 RECHECK_SECONDS: Final = 5.0
@@ -27,11 +27,12 @@ log = get_logger(__name__)
 
 
 class FinishedTasks:
-    """Run `listen` in the background and `wait` anywhere."""
+    """Run `listen` in the background and `wait` anywhere; `on_bell` is called when a task becomes due without having been rung."""
 
-    def __init__(self, url: str, pool: AsyncPool) -> None:
+    def __init__(self, url: str, pool: AsyncPool, *, on_bell: Callable[[], None] | None = None) -> None:
         self._url = url
         self._pool = pool
+        self._on_bell = on_bell
         self._waiting: defaultdict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
         self._is_stopping = False
         self.is_listening = False
@@ -43,6 +44,8 @@ class FinishedTasks:
             try:
                 async with await AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVE) as connection:
                     await connection.execute(SQL("LISTEN {}").format(Identifier(FINISHED_CHANNEL)))
+                    if self._on_bell is not None:
+                        await connection.execute(SQL("LISTEN {}").format(Identifier(BELL_CHANNEL)))
                     is_reported = False
                     await self._hear(connection)
             except Exception as error:  # whatever it is, the loop must not end
@@ -59,6 +62,9 @@ class FinishedTasks:
         self.is_listening = True
         self._wake(*self._waiting)  # something may have ended while nobody listened
         async for notification in connection.notifies():
+            if notification.channel == BELL_CHANNEL and self._on_bell is not None:
+                self._on_bell()
+                continue
             with contextlib.suppress(ValueError):
                 self._wake(*(uuid.UUID(text) for text in notification.payload.split(",")))
 

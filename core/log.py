@@ -34,8 +34,11 @@ def configure(*, level: str, style: Literal["console", "json"]) -> None:
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-            # A pool tells of every attempt to reach a lost database; who needs the connection says it once.
-            "loggers": {"psycopg.pool": {"level": "ERROR"}},
+            # These tell of every attempt to reach what is lost, in many lines; who needs the connection says it in one.
+            "loggers": {
+                "psycopg.pool": {"level": "ERROR"},
+                **{name: {"level": "CRITICAL"} for name in ("pika", "aiormq", "aio_pika")},
+            },
             "root": {"handlers": ["stderr"], "level": level.upper()},
         }
     )

@@ -123,7 +123,7 @@ class BrokerBell(Bell):
 
     @property
     def _address(self) -> str:
-        return f"{self._parameters.host}:{self._parameters.port}{self._parameters.virtual_host}"
+        return f"{self._parameters.host}:{self._parameters.port}/{self._parameters.virtual_host.lstrip('/')}"
 
 
 def declare(channel: BlockingChannel) -> None:

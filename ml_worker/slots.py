@@ -54,22 +54,24 @@ class Slot:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set; the batch under way is finished or handed back first."""
-        pause = 0.1
+        pause, is_quiet = 0.1, True
         while not stopping.is_set():
             seen = self.bell.count(self.queue)
             try:
-                if not self.work_once():
+                if not self.work_once(look=is_quiet):
                     self.bell.wait(self.queue, since=seen, timeout=self.context.settings.poll_seconds)
+                    # A slot that heard nothing looks for itself: the broker may be away, frozen or short of memory.
+                    is_quiet = self.bell.count(self.queue) == seen
                 pause = 0.1
             except DATABASE_ERRORS as error:
                 log.warning("database not reachable", queue=self.queue, reason=str(error).strip(), retry_in_seconds=pause)
                 stopping.wait(pause)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
-    def work_once(self) -> bool:
-        """Claim a batch and see it through; False if nothing was due."""
+    def work_once(self, *, look: bool = True) -> bool:
+        """Claim a batch and see it through; False if nothing was due. Without `look` only rings with a name are followed."""
         rings = self.bell.take(self.queue, limit=largest_batch(self.handlers, self.queue))
-        if not rings and not self.bell.must_poll:
+        if not rings and not (look or self.bell.must_poll):
             return False
         try:
             claim = self._claim([ring.task_id for ring in rings])

@@ -15,7 +15,6 @@ from psycopg import Connection
 from cli.database import upgrade
 from cli.embedded_postgres import EmbeddedPostgres
 from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
-from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
 
 # Nothing a test writes has to survive a crash of the machine.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
@@ -72,14 +71,3 @@ def movielens() -> Path:
     if not (folder / "ratings.csv").exists():
         pytest.skip(f"MovieLens ml-latest-small is not at {folder}; set MARQUEE_MOVIELENS to its folder")
     return folder
-
-
-@pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ]:
-    """A private RabbitMQ node. Where none is installed the test is skipped, but not in CI."""
-    if find_server() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is not installed, and CI must not pass without the broker's tests")
-        pytest.skip("rabbitmq-server is not installed (Debian: apt install rabbitmq-server)")
-    with PrivateRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as node:
-        yield node

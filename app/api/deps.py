@@ -1,10 +1,11 @@
 """What endpoints ask for, as types: sessions, connections, the account that speaks and what it may do."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import BackgroundTasks, Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from psycopg import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,11 +14,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.dispatcher import Dispatcher
 from app.errors import Forbidden, NotAuthenticated
 from app.notifications import FinishedTasks
+from app.publisher import Publisher
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.services.accounts import Role, SignedIn
 from app.settings import AppSettings
 from core.database import AsyncPool, async_transaction, session_transaction
+from core.topology import QueueName
 
 PREFIX = "/api/v1"
 
@@ -40,6 +43,7 @@ class Services:
     access_tokens: AccessTokens
     finished: FinishedTasks
     dispatcher: Dispatcher
+    publisher: Publisher | None
 
 
 def get_process(request: Request) -> Services:
@@ -109,6 +113,35 @@ async def get_transaction(process: Process, _account: CurrentAccount) -> AsyncIt
 
 Connection = Annotated[AsyncConnection[Any], Depends(get_connection, scope="function")]
 Transaction = Annotated[AsyncConnection[Any], Depends(get_transaction, scope="function")]
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """Rings the broker for a task when the answer has been sent, and so after the commit."""
+
+    publisher: Publisher | None
+    background: BackgroundTasks
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a broker that takes rings now; otherwise the database rings."""
+        return self.publisher is not None and self.publisher.is_connected
+
+    def ring(self, queue: QueueName, task_id: uuid.UUID) -> None:
+        """Ring for a task that was submitted with `is_rung`; a ring too many does no harm."""
+        if self.publisher is not None:
+            self.background.add_task(_ring, self.publisher, queue, task_id)
+
+
+async def _ring(publisher: Publisher, queue: QueueName, task_id: uuid.UUID) -> None:
+    publisher.ring(queue, task_id)  # in the event loop: a plain function would be run in a thread
+
+
+def get_ringing(process: Process, background: BackgroundTasks) -> Ringing:
+    return Ringing(process.publisher, background)
+
+
+Bell = Annotated[Ringing, Depends(get_ringing)]
 
 
 def acts_for_anybody(account: SignedIn) -> bool:

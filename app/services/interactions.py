@@ -27,6 +27,7 @@ async def record_interaction(
     occurred_at: datetime | None,
     owner: str,
     correlation_id: str,
+    is_rung: bool,
 ) -> tuple[Recorded, uuid.UUID | None]:
     """Store an interaction and ask for the user's list to follow it, both or neither; the row and the id of that task.
 
@@ -39,7 +40,8 @@ async def record_interaction(
         if error.diag.constraint_name == "fk_interactions_user_id":
             raise UserNotFound(user_id) from error
         raise ItemNotFound(item_id) from error
-    submitted = await tasks.submit(RecommendPayload(user_id=user_id), owner=owner, correlation_id=correlation_id).run_async(connection)
+    payload = RecommendPayload(user_id=user_id)
+    submitted = await tasks.submit(payload, owner=owner, correlation_id=correlation_id, is_rung=is_rung).run_async(connection)
     return recorded, submitted.id if submitted else None
 
 

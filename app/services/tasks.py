@@ -58,6 +58,7 @@ async def submit_task(
     idem_key: str | None,
     deadline_seconds: float | None,
     correlation_id: str,
+    is_rung: bool,
 ) -> TaskRow:
     """The task that does what is asked: a new one, or one that was there already.
 
@@ -67,7 +68,7 @@ async def submit_task(
         raise UserNotFound(payload.user_id)
     for _attempt in range(3):
         submitted = await tasks.submit(
-            payload, owner=owner, idem_key=idem_key, deadline_seconds=deadline_seconds, correlation_id=correlation_id
+            payload, owner=owner, idem_key=idem_key, deadline_seconds=deadline_seconds, correlation_id=correlation_id, is_rung=is_rung
         ).run_async(connection)
         submitted = submitted or await tasks.find_twin(payload, owner=owner, idem_key=idem_key).run_async(connection)
         if submitted is None:

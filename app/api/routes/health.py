@@ -36,12 +36,14 @@ async def read_livez() -> HealthOut:
     responses={503: {"model": HealthOut, "description": "The database does not answer or has no tables."}},
 )
 async def read_readyz(process: Process, response: Response) -> HealthOut:
-    """`degraded` serves requests, but tasks of workers that died or long polls are late."""
+    """`degraded` serves requests, but something is late: tasks without the broker or of workers that died, or long polls."""
     checks = {
         "database": await _check_database(process),
         "dispatcher": _check_dispatcher(process),
         "notifications": "ok" if process.finished.is_listening else "not listening for finished tasks",
     }
+    if process.publisher is not None:
+        checks["broker"] = "ok" if process.publisher.is_connected else "does not answer; workers poll the database meanwhile"
     is_down = checks["database"] != "ok"
     status: Status = "down" if is_down else "ok" if set(checks.values()) == {"ok"} else "degraded"
     response.status_code = 503 if is_down else 200

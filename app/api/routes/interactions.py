@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
-from app.api.deps import CorrelationId, CurrentAccount, Session, Transaction, acts_for_anybody, check_may_act_for
+from app.api.deps import Bell, CorrelationId, CurrentAccount, Session, Transaction, acts_for_anybody, check_may_act_for
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Limit, Moment, Page, Request, opened, page_of
 from app.errors import Forbidden, ItemNotFound, NotAuthenticated, RequestInvalid, UserNotFound
@@ -14,6 +14,7 @@ from app.services import interactions
 from app.services.accounts import SignedIn
 from core.identifiers import EntityId
 from core.interactions import DEFAULT_VALUES, VALUE_RANGES, InteractionType
+from core.messages import RecommendPayload
 
 router = APIRouter(prefix="/interactions", tags=["interactions"])
 
@@ -77,7 +78,13 @@ class TitledInteractionOut(InteractionOut):
     "", status_code=201, summary="Record an interaction", responses=documented(NotAuthenticated, Forbidden, UserNotFound, ItemNotFound)
 )
 async def create_interaction(
-    body: InteractionCreate, account: CurrentAccount, connection: Transaction, correlation_id: CorrelationId, response: Response
+    *,
+    body: InteractionCreate,
+    account: CurrentAccount,
+    connection: Transaction,
+    correlation_id: CorrelationId,
+    bell: Bell,
+    response: Response,
 ) -> InteractionOut:
     """The user's list follows: the header `X-Task-ID` names the task that computes it.
 
@@ -93,8 +100,10 @@ async def create_interaction(
         occurred_at=body.occurred_at,
         owner=str(account.id),
         correlation_id=correlation_id,
+        is_rung=bell.is_on,
     )
     if task_id is not None:
+        bell.ring(RecommendPayload.queue, task_id)
         response.headers["X-Task-ID"] = str(task_id)
     return InteractionOut.model_validate(recorded)
 

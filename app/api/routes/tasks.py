@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.api.deps import PREFIX, Connection, CorrelationId, CurrentAccount, Process, Transaction, acts_for_anybody, check_may_act_for
+from app.api.deps import PREFIX, Bell, Connection, CorrelationId, CurrentAccount, Process, Transaction, acts_for_anybody, check_may_act_for
 from app.api.problems import documented, invalid
 from app.api.shapes import Answer, Cursor, Instant, Limit, Page, Request, Text, opened, page_of
 from app.errors import (
@@ -118,6 +118,7 @@ async def create_task(
     account: CurrentAccount,
     connection: Transaction,
     correlation_id: CorrelationId,
+    bell: Bell,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> TaskOut:
@@ -131,7 +132,9 @@ async def create_task(
         idem_key=idempotency_key,
         deadline_seconds=body.deadline_seconds,
         correlation_id=correlation_id,
+        is_rung=bell.is_on,
     )
+    bell.ring(payload.queue, task.id)
     response.headers["Location"] = f"{PREFIX}/tasks/{task.id}"
     return TaskOut.model_validate(task)
 

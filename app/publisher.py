@@ -1,0 +1,130 @@
+"""Rings the broker: one connection that mends itself, confirmed publishing, and a buffer for rings that may be lost."""
+
+import asyncio
+import ssl
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.exceptions import AMQPError
+from yarl import URL
+
+from core import rings
+from core.log import get_logger
+from core.topology import DEAD_EXCHANGE, EXCHANGE, QUEUE_NAMES, QueueName, broker_queue, dead_queue
+
+CONNECT_SECONDS: Final = 5.0
+PUBLISH_SECONDS: Final = 5.0
+MAX_PAUSE_SECONDS: Final = 10.0
+IN_FLIGHT: Final = 128
+BUFFERED: Final = 10_000
+CONNECTION_ERRORS: Final = (AMQPError, OSError, ssl.SSLError, TimeoutError, ConnectionError)
+
+log = get_logger(__name__)
+
+
+class Publisher:
+    """Keep `run` running; `ring` and `publish` work while `is_connected`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = URL(url)
+        self._exchange: AbstractExchange | None = None
+        self._buffer: asyncio.Queue[tuple[QueueName, uuid.UUID]] = asyncio.Queue(BUFFERED)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker takes rings now."""
+        return self._exchange is not None
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        pause = 0.5
+        while True:
+            try:
+                await self._serve()
+                pause = 0.5
+            except CONNECTION_ERRORS as error:
+                log.warning("no broker; workers poll meanwhile", broker=self._address, reason=_explain(error), retry_in_seconds=pause)
+            finally:
+                self._exchange = None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    def ring(self, queue: QueueName, task_id: uuid.UUID) -> None:
+        """Ring soon, if there is room; the dispatcher rings for what is lost here."""
+        if self.is_connected and not self._buffer.full():
+            self._buffer.put_nowait((queue, task_id))
+
+    async def publish(self, queue: QueueName, task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+        """Ring and wait for the broker's word; returns those it did not take."""
+        failed: list[uuid.UUID] = []
+        for start in range(0, len(task_ids), IN_FLIGHT):
+            part = task_ids[start : start + IN_FLIGHT]
+            answers = await asyncio.gather(*(self._publish_one(queue, task_id) for task_id in part))
+            failed += [task_id for task_id, is_taken in zip(part, answers, strict=True) if not is_taken]
+            if len(failed) > IN_FLIGHT // 2:  # it does not answer: the rest would only wait as long
+                return failed + list(task_ids[start + IN_FLIGHT :])
+        return failed
+
+    async def _publish_one(self, queue: QueueName, task_id: uuid.UUID) -> bool:
+        exchange = self._exchange
+        if exchange is None:
+            return False
+        message = aio_pika.Message(rings.encode(task_id), delivery_mode=aio_pika.DeliveryMode.PERSISTENT, content_type="application/json")
+        try:
+            # Mandatory, so that a ring without a queue is an error; with a time-out, because a broker short of memory answers never.
+            await exchange.publish(message, routing_key=queue, mandatory=True, timeout=PUBLISH_SECONDS)
+        except CONNECTION_ERRORS as error:
+            log.debug("ring not published", queue=queue, task_id=str(task_id), reason=_explain(error))
+            return False
+        return True
+
+    async def _serve(self) -> None:
+        lost = asyncio.Event()
+        connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, client_properties={"connection_name": "marquee app"})
+        connection.close_callbacks.add(lambda *_: lost.set())
+        try:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            channel.close_callbacks.add(lambda *_: lost.set())
+            await declare(channel)
+            self._exchange = await channel.get_exchange(EXCHANGE, ensure=False)
+            log.info("ringing through the broker", broker=self._address)
+            emptying = asyncio.create_task(self._empty_buffer())
+            await lost.wait()
+            emptying.cancel()
+            log.warning("the broker is gone", broker=self._address)
+        finally:
+            self._exchange = None
+            await asyncio.wait_for(connection.close(), CONNECT_SECONDS)
+
+    async def _empty_buffer(self) -> None:
+        while True:
+            queue, task_id = await self._buffer.get()
+            waiting: dict[QueueName, list[uuid.UUID]] = {queue: [task_id]}
+            while not self._buffer.empty():
+                queue, task_id = self._buffer.get_nowait()
+                waiting.setdefault(queue, []).append(task_id)
+            for queue, task_ids in waiting.items():
+                await self.publish(queue, task_ids)
+
+    @property
+    def _address(self) -> str:
+        return f"{self._url.host}:{self._url.port or 5672}{self._url.raw_path}"
+
+
+async def declare(channel: AbstractChannel) -> None:
+    """Declare exchanges and queues as `core.topology` has them; harmless to repeat."""
+    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
+    dead_exchange = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.FANOUT, durable=True)
+    dead = dead_queue()
+    await (await channel.declare_queue(dead.name, durable=True, arguments=dead.arguments)).bind(dead_exchange)
+    for name in QUEUE_NAMES:
+        queue = broker_queue(name)
+        await (await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)).bind(exchange, routing_key=name)
+
+
+def _explain(error: BaseException) -> str:
+    """In one line; for a queue that exists with other arguments RabbitMQ names the queue and the argument."""
+    return (str(error).strip().splitlines() or [""])[0] or type(error).__name__
