@@ -6,7 +6,9 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
@@ -18,7 +20,7 @@ from core.settings import complaints
 from ml_worker.bell import Bell, DatabaseBell
 from ml_worker.children import Children
 from ml_worker.consumer import BrokerBell
-from ml_worker.handlers.base import Context, largest_batch
+from ml_worker.handlers.base import Context, Handler, largest_batch
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.leases import Leases
 from ml_worker.ranking import Ranker
@@ -30,12 +32,13 @@ from ml_worker.slots import Slot
 class Worker:
     """The threads of a worker process: slots, lease renewal and the bell."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, *, handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
         self._settings = settings
+        self._handlers = handlers
         self._stopping = threading.Event()
         self._hand_back = threading.Event()
         self._stopped = threading.Event()
-        self._bell = _make_bell(settings)
+        self._bell = _make_bell(settings, handlers)
 
     def run(self) -> None:
         """Work until `stop` is called."""
@@ -81,17 +84,17 @@ class Worker:
         children = Children(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"
         return [
-            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, HANDLERS, children, self._hand_back)
+            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, self._handlers, children, self._hand_back)
             for queue in settings.worker_queues
             for number in range(settings.slots(queue))
         ]
 
 
-def _make_bell(settings: WorkerSettings) -> Bell:
+def _make_bell(settings: WorkerSettings, handlers: Mapping[str, Handler[Any]]) -> Bell:
     if settings.rabbitmq_url is None:
         return DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
     # Where tasks are batched, the next batch waits while one is worked on; elsewhere rings stay in the broker for whoever is free.
-    batches = {queue: largest_batch(HANDLERS, queue) for queue in settings.worker_queues}
+    batches = {queue: largest_batch(handlers, queue) for queue in settings.worker_queues}
     prefetch = {queue: settings.slots(queue) * (size if size == 1 else 2 * size) for queue, size in batches.items()}
     return BrokerBell(settings.rabbitmq_url.get_secret_value(), prefetch=prefetch)
 
@@ -100,7 +103,8 @@ def _ignore(done: float, note: str | None = None) -> None:
     """Progress outside of any task."""
 
 
-def main() -> None:
+def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
+    """Work until SIGTERM or Ctrl-C. Exit 2: the settings are wrong."""
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -109,7 +113,7 @@ def main() -> None:
         sys.exit(2)
     log.configure(level=settings.log_level, style=settings.log_format)
     threadpool_limits(limits=1, user_api="blas")  # slots and implicit's own threads are the parallelism
-    worker = Worker(settings)
+    worker = Worker(settings, handlers=handlers)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.stop)
     worker.run()

@@ -12,7 +12,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
-from core import claims, lists, messages, tasks
+from core import claims, failpoints, lists, messages, tasks
 from core.claims import Claim, Claimed, Outcome
 from core.database import transaction
 from core.log import get_logger
@@ -87,6 +87,7 @@ class Slot:
         return bool(claim.tasks or claim.deferred)
 
     def _claim(self, rung: Sequence[uuid.UUID]) -> Claim:
+        failpoints.reach("received")
         owner, seconds = self.lease_owner, self.context.settings.lease_seconds
         if rung:
             statement = claims.claim_rung(self.queue, rung, lease_owner=owner, lease_seconds=seconds)
@@ -114,6 +115,7 @@ class Slot:
         held = Held(claimed, hand_back=self.hand_back)
         self.leases.add(held)
         try:
+            failpoints.reach("claimed")
             jobs = [job for job in map(self._parse, claimed) if job is not None]
             for kind, batch in groupby(sorted(jobs, key=_kind), key=_kind):
                 self._see_through(self.handlers[kind], list(batch), held)
@@ -136,6 +138,7 @@ class Slot:
         started = time.monotonic()
         try:
             answers = self._run(handler, batch, held)
+            failpoints.reach("computed")
             self._complete([(job.task, answer) for job, answer in zip(batch, answers, strict=True) if isinstance(answer, Product)])
             for job, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, PermanentFailure):
@@ -172,6 +175,7 @@ class Slot:
                         for effect in product.effects:
                             effect.run(connection)
                     tasks.notify_finished([task.id for task, _ in done]).run(connection)
+                failpoints.reach("committed")
                 return
             except _LeasesLost as lost:
                 log.warning("leases lost before completion", count=len(done) - len(lost.kept))
