@@ -187,6 +187,17 @@ class TaskEnded(Problem):
         super().__init__(f"Task {task_id} has {state}." if state == "succeeded" else f"Task {task_id} is {state}.")
 
 
+class TaskNotRequeueable(Problem):
+    """Only a failed or dead task can be requeued."""
+
+    status = 409
+    slug = "task-not-requeueable"
+    title = "The task cannot be requeued"
+
+    def __init__(self, task_id: uuid.UUID, state: str) -> None:
+        super().__init__(f"Only failed and dead tasks can be requeued; task {task_id} is {state}.")
+
+
 class BodyTooLarge(Problem):
     """More bytes than any request may have."""
 

@@ -145,6 +145,7 @@ class Task(SQLModel, table=True):
         Index("ix_tasks_due", "queue", text("priority DESC"), "available_at", postgresql_where=text("state = 'queued'")),
         Index("ix_tasks_waiting", "queue", "owner", text("priority DESC"), "available_at", postgresql_where=text(WAITING)),
         Index("ix_tasks_rung", "queue", "dispatched_at", postgresql_where=text("state = 'queued' AND dispatched_at IS NOT NULL")),
+        Index("ix_tasks_queued_owner", "owner", postgresql_where=text("state = 'queued'")),
         Index("ix_tasks_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_tasks_owner", "owner", text("created_at DESC"), "id"),
         Index("ix_tasks_created_at", text("created_at DESC"), "id"),
@@ -185,6 +186,9 @@ class Task(SQLModel, table=True):
     progress_note: str | None = Field(default=None, sa_type=Text)
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    artifact: str | None = Field(default=None, sa_type=Text)
+    artifact_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    revision: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     correlation_id: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = written_at()
     started_at: datetime | None = timestamp()
@@ -239,4 +243,19 @@ class Schedule(SQLModel, table=True):
     is_enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     next_fire_at: datetime | None = timestamp()
     last_fired_at: datetime | None = timestamp()
+    created_at: datetime = written_at()
+
+
+class AuditEntry(SQLModel, table=True):
+    """What somebody with power did: written together with the deed, never changed."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index("ix_audit_entries_subject", "subject", "id"),)
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    actor: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    details: dict[str, Any] = document()
+    correlation_id: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = written_at()

@@ -162,6 +162,39 @@ def request_cancel(task_id: uuid.UUID) -> Statement[State | None]:
     return Statement(_REQUEST_CANCEL, {"id": task_id}, lambda rows: rows[0]["state"] if rows else None)
 
 
+# The error stays until the task ends otherwise: it tells the story so far, and that a task which killed its worker is claimed alone.
+_REQUEUE = """
+UPDATE tasks SET state = 'queued', attempt = 0, requeue_count = requeue_count + 1, available_at = clock_timestamp(),
+       dispatched_at = NULL, deadline_at = NULL, cancel_requested = false, progress = 0, progress_note = NULL,
+       started_at = NULL, finished_at = NULL
+WHERE id = %(id)s AND state IN ('dead', 'failed')
+RETURNING id, pg_notify(%(channel)s, queue)
+"""
+
+
+def requeue(task_id: uuid.UUID) -> Statement[bool]:
+    """Give a dead or failed task all its attempts anew, without its deadline, and ring; False if it is neither.
+
+    Violates `uq_tasks_exclusive_key` where another task of an exclusive kind is active.
+    """
+    return Statement(_REQUEUE, {"id": task_id, "channel": BELL_CHANNEL}, bool)
+
+
+# By the time of creation because that has an index: whatever ended before a moment was created before it.
+_FORGET = """
+DELETE FROM tasks WHERE id IN (
+    SELECT id FROM tasks
+    WHERE created_at < clock_timestamp() - %(days)s * interval '1 day' AND finished_at < clock_timestamp() - %(days)s * interval '1 day'
+    ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def forget(*, days: float, limit: int = 500) -> Statement[int]:
+    """Delete up to `limit` tasks that ended longer ago than so many days; returns how many."""
+    return Statement(_FORGET, {"days": days, "limit": limit}, len)
+
+
 # `attempts` keeps what every attempt ended with; code and message are the latest.
 ATTEMPT_ERROR = """jsonb_build_object('code', %(code)s::text, 'message', %(message)s::text, 'attempts',
     coalesce(error -> 'attempts', '[]'::jsonb) || jsonb_build_object(

@@ -97,6 +97,7 @@ def require(*roles: Role) -> Callable[[SignedIn], Coroutine[Any, Any, SignedIn]]
 
 
 Operator = Annotated[SignedIn, Depends(require("service", "admin"))]
+Administrator = Annotated[SignedIn, Depends(require("admin"))]
 
 
 # Both depend on the account, so that it is looked up before a connection is held: holding one while waiting for

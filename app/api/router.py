@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.deps import PREFIX
-from app.api.routes import accounts, health, interactions, items, models, recommendations, tasks, users
+from app.api.routes import accounts, audit, health, interactions, items, kinds, models, recommendations, tasks, users
 
 router = APIRouter()
 router.include_router(health.router)
 
-for resource in (accounts, users, items, interactions, recommendations, tasks, models):
+# Kinds before tasks, whose ids are matched by anything.
+for resource in (accounts, users, items, interactions, recommendations, kinds, tasks, models, audit):
     router.include_router(resource.router, prefix=PREFIX)
 
 TAGS = [
@@ -17,7 +18,8 @@ TAGS = [
     {"name": "items", "description": "What can be recommended."},
     {"name": "interactions", "description": "What users do with items."},
     {"name": "recommendations", "description": "Lists with reasons."},
-    {"name": "tasks", "description": "Work asked for: followed, listed, cancelled."},
+    {"name": "tasks", "description": "Work asked for: followed, listed, cancelled, requeued."},
     {"name": "models", "description": "Trained recommenders."},
+    {"name": "audit", "description": "What administrators did."},
     {"name": "health", "description": "For whoever runs the process."},
 ]

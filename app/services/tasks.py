@@ -1,21 +1,30 @@
-"""Tasks as clients see them: asked for, followed, listed, cancelled."""
+"""Tasks as clients see them: asked for, followed, listed, cancelled, requeued."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
 
-from app.errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, Unexpected, UserNotFound
-from core import tasks
+from app.errors import (
+    IdempotencyKeyReused,
+    TaskAlreadyActive,
+    TaskEnded,
+    TaskNotFound,
+    TaskNotRequeueable,
+    Unexpected,
+    UserNotFound,
+)
+from core import audit, tasks
 from core.messages import Payload, RecommendPayload
-from core.statement import Statement
+from core.statement import Statement, first_or_none
 from core.tasks import State
 
-_COLUMNS: Final = """id, kind, state, payload, owner, parent_id, priority, attempt, max_attempts, progress, progress_note,
-       cancel_requested, error, result, created_at, started_at, finished_at, deadline_at"""
+_COLUMNS: Final = """id, kind, state, payload, owner, parent_id, priority, attempt, max_attempts, requeue_count, revision,
+       progress, progress_note, cancel_requested, error, result, created_at, started_at, finished_at, deadline_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class TaskRow:
     priority: int
     attempt: int
     max_attempts: int
+    requeue_count: int
+    revision: int
     progress: float
     progress_note: str | None
     cancel_requested: bool
@@ -109,32 +120,41 @@ async def get_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, view
     return found
 
 
-_PAGE: Final = (
-    "SELECT "
-    + _COLUMNS
-    + """
-FROM tasks
-WHERE (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(kind)s::text IS NULL OR kind = %(kind)s)
-  AND (%(created_at)s::timestamptz IS NULL OR created_at < %(created_at)s OR (created_at = %(created_at)s AND id > %(id)s::uuid))
-ORDER BY created_at DESC, id LIMIT %(limit)s
-"""
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which tasks are listed; None leaves a column open."""
+
+    owner: str | None = None
+    states: Sequence[State] | None = None
+    kinds: Sequence[str] | None = None
+    parent_id: uuid.UUID | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+_CONDITIONS: Final[dict[str, LiteralString]] = {
+    "owner": "owner = %(owner)s",
+    "states": "state = ANY(%(states)s)",
+    "kinds": "kind = ANY(%(kinds)s)",
+    "parent_id": "parent_id = %(parent_id)s",
+    "created_after": "created_at >= %(created_after)s",
+    "created_before": "created_at < %(created_before)s",
+    "before": "(created_at < %(before)s OR (created_at = %(before)s AND id > %(before_id)s))",
+}
+"""Only those that are asked for become part of the statement, so that the planner sees which index serves it."""
 
 
 async def list_tasks(
-    connection: AsyncConnection[Any],
-    *,
-    owner: str | None,
-    state: State | None,
-    kind: str | None,
-    before: tuple[datetime, uuid.UUID] | None,
-    limit: int,
+    connection: AsyncConnection[Any], wanted: Filter, *, before: tuple[datetime, uuid.UUID] | None, limit: int
 ) -> list[TaskRow]:
     """Up to `limit` tasks, newest first, from the one before `before` on."""
-    created_at, task_id = before or (None, None)
-    params = {"owner": owner, "state": state, "kind": kind, "created_at": created_at, "id": task_id, "limit": limit}
-    return await Statement(_PAGE, params, lambda rows: [TaskRow(**row) for row in rows]).run_async(connection)
+    given = {name: getattr(wanted, name) for name in Filter.__dataclass_fields__}
+    given["before"], given["before_id"] = before or (None, None)
+    conditions: list[LiteralString] = [condition for name, condition in _CONDITIONS.items() if given[name] is not None]
+    where: LiteralString = " AND ".join(conditions) or "true"
+    statement = "SELECT " + _COLUMNS + " FROM tasks WHERE " + where + " ORDER BY created_at DESC, id LIMIT %(limit)s"  # noqa: S608 (constants)
+    params = {**given, "limit": limit}
+    return await Statement(statement, params, lambda rows: [TaskRow(**row) for row in rows]).run_async(connection)
 
 
 async def cancel_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, viewer: Viewer | None) -> TaskRow:
@@ -147,3 +167,36 @@ async def cancel_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, v
     if state == "cancelled":
         await tasks.notify_finished([task_id]).run_async(connection)
     return after
+
+
+async def requeue_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, actor: str, correlation_id: str) -> TaskRow:
+    """Start a failed or dead task over and remember who asked, both or neither.
+
+    Raises `TaskNotFound`, `TaskNotRequeueable`, or `TaskAlreadyActive` for an exclusive kind.
+    """
+    before = await get_task(connection, task_id, viewer=None)
+    if not await _requeue(connection, before):
+        raise TaskNotRequeueable(task_id, (await get_task(connection, task_id, viewer=None)).state)
+    details = {"kind": before.kind, "state": before.state, "attempt": before.attempt, "error": (before.error or {}).get("code")}
+    await audit.record(
+        actor=actor, action="task.requeue", subject=f"task:{task_id}", details=details, correlation_id=correlation_id
+    ).run_async(connection)
+    return await get_task(connection, task_id, viewer=None)
+
+
+async def _requeue(connection: AsyncConnection[Any], task: TaskRow) -> bool:
+    for _attempt in range(3):
+        try:
+            async with connection.transaction():  # a savepoint, so that the one in the way can be looked up
+                return await tasks.requeue(task.id).run_async(connection)
+        except UniqueViolation as error:
+            if active := await Statement(_ACTIVE_TWIN, {"id": task.id}, first_or_none).run_async(connection):
+                raise TaskAlreadyActive(task.kind, active["id"]) from error
+            # otherwise it has just ended
+    raise Unexpected
+
+
+_ACTIVE_TWIN: Final = """
+SELECT active.id FROM tasks JOIN tasks AS active USING (kind, exclusive_key)
+WHERE tasks.id = %(id)s AND active.state IN ('queued', 'running')
+"""

@@ -211,6 +211,47 @@ def test_reaping_expires_what_came_too_late_and_buries_what_ran_out_of_attempts(
     assert row(connection, doomed)["error"]["code"] == "lease_expired"
 
 
+def test_a_dead_task_is_requeued_with_all_its_attempts_and_stays_suspect(connection):
+    task_id = submit(connection, deadline_seconds=3600)
+    for _ in range(3):
+        claim_one(connection)
+        lapse_leases(connection)
+        tasks.reap().run(connection)
+    assert row(connection, task_id)["state"] == "dead"
+    assert tasks.requeue(task_id).run(connection) is True
+    assert tasks.requeue(task_id).run(connection) is False
+    again = row(connection, task_id)
+    assert (again["state"], again["attempt"], again["requeue_count"], again["deadline_at"]) == ("queued", 0, 1, None)
+    others = submit(connection, "2")
+    assert claim_one(connection).id == task_id, "it killed its worker before, so it is claimed alone"
+    assert claim_one(connection).id == others
+
+
+def test_what_a_follower_sees_counts_up_and_a_renewal_that_tells_nothing_does_not(connection):
+    task_id = submit(connection)
+    claimed = claim_one(connection)
+    seen = [row(connection, task_id)["revision"]]
+    for done, note in ((0.5, "half"), (0.5, "half"), (0.5, "more than half"), (0.25, None)):
+        claims.renew([claims.Progress(task_id, claimed.fence, done, note)], lease_seconds=30).run(connection)
+        seen.append(row(connection, task_id)["revision"])
+    claims.complete([claims.Outcome(task_id, claimed.fence, {})]).run(connection)
+    seen.append(row(connection, task_id)["revision"])
+    assert seen == [1, 2, 2, 3, 4, 5]
+
+
+def test_what_ended_long_ago_is_forgotten_oldest_first_and_the_rest_stays(connection):
+    for number in range(4):
+        tasks.request_cancel(submit(connection, str(number))).run(connection)
+    running, queued = submit(connection, "running"), submit(connection, "queued")
+    claim_one(connection)
+    connection.execute("UPDATE tasks SET created_at = created_at - interval '40 days'")
+    assert tasks.forget(days=30).run(connection) == 0, "created long ago but ended just now"
+    connection.execute("UPDATE tasks SET finished_at = finished_at - interval '40 days' WHERE payload ->> 'user_id' <> '3'")
+    assert [tasks.forget(days=30, limit=2).run(connection) for _ in range(3)] == [2, 1, 0]
+    assert row(connection, running)["state"] == "running"
+    assert row(connection, queued)["state"] == "queued"
+
+
 def test_submitting_and_finishing_notify(connection, database_url):
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute("LISTEN marquee_bell")

@@ -1,42 +1,31 @@
 """`/tasks`: asking for work and following it."""
 
-import json
 import uuid
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
-from app.api.deps import PREFIX, Bell, Connection, CorrelationId, CurrentAccount, Process, Transaction, acts_for_anybody, check_may_act_for
-from app.api.problems import documented, invalid
-from app.api.shapes import Answer, Cursor, Instant, Limit, Page, Request, Text, opened, page_of
+from app.api.deps import PREFIX, Administrator, Bell, Connection, CorrelationId, CurrentAccount, Process, Transaction, acts_for_anybody
+from app.api.kinds import KINDS, check_may_ask, parse_payload
+from app.api.problems import documented
+from app.api.shapes import Answer, Cursor, Instant, Label, Limit, Moment, Page, Request, Text, opened, page_of
 from app.errors import (
-    FieldError,
     Forbidden,
     IdempotencyKeyReused,
     NotAuthenticated,
-    RequestInvalid,
     TaskAlreadyActive,
     TaskEnded,
     TaskNotFound,
+    TaskNotRequeueable,
     UserNotFound,
 )
 from app.services import tasks
-from app.services.accounts import Role, SignedIn
-from app.services.tasks import Viewer
-from core.messages import Payload, RecommendPayload, RefreshListsPayload, TrainPayload
+from app.services.accounts import SignedIn
+from app.services.tasks import Filter, Viewer
 from core.tasks import TERMINAL_STATES, State
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
-
-ASKED_BY: Final[dict[type[Payload], frozenset[Role]]] = {
-    RecommendPayload: frozenset({"user", "service", "admin"}),
-    RefreshListsPayload: frozenset({"admin"}),
-    TrainPayload: frozenset({"admin"}),
-}
-"""Who may ask for which kind; kinds that are not here are submitted by other tasks only."""
-
-KINDS: Final = {payload.kind: payload for payload in ASKED_BY}
 
 _KEY: TypeAdapter[tuple[AwareDatetime, uuid.UUID]] = TypeAdapter(tuple[AwareDatetime, uuid.UUID])
 
@@ -82,6 +71,8 @@ class TaskOut(Answer):
     priority: int
     attempt: int
     max_attempts: int
+    requeue_count: int = Field(description="How often an administrator gave it new attempts.")
+    revision: int = Field(description="Goes up with every change; the id of events.")
     progress: float = Field(description="The share done, 0 to 1.")
     progress_note: str | None
     cancel_requested: bool
@@ -123,8 +114,8 @@ async def create_task(
     idempotency_key: IdempotencyKey = None,
 ) -> TaskOut:
     """Answers at once; follow the task at `Location`, best with `?wait=20`."""
-    payload = _payload(body)
-    _check_may_ask(account, payload)
+    payload = parse_payload(body.kind, body.payload)
+    check_may_ask(account, payload)
     task = await tasks.submit_task(
         connection,
         payload,
@@ -137,29 +128,6 @@ async def create_task(
     bell.ring(payload.queue, task.id)
     response.headers["Location"] = f"{PREFIX}/tasks/{task.id}"
     return TaskOut.model_validate(task)
-
-
-def _payload(body: TaskCreate) -> Payload:
-    known = KINDS.get(body.kind)
-    if known is None:
-        raise RequestInvalid.because("kind", f"must be one of {', '.join(sorted(KINDS))}")
-    try:
-        # From JSON, where strict means that a text is no number and a list may still become a tuple.
-        return known.model_validate_json(json.dumps(body.payload), strict=True)
-    except ValidationError as error:
-        raise invalid([_payload_error(found) for found in error.errors()]) from None
-
-
-def _payload_error(found: Any) -> FieldError:
-    message = "is not a known field" if found["type"] == "extra_forbidden" else found["msg"]
-    return FieldError(".".join(("payload", *(str(part) for part in found["loc"]))), message)
-
-
-def _check_may_ask(account: SignedIn, payload: Payload) -> None:
-    if account.role not in ASKED_BY[type(payload)]:
-        raise Forbidden(f"Tasks of kind {payload.kind} are not for the role {account.role}.")
-    if isinstance(payload, RecommendPayload):
-        check_may_act_for(account, payload.user_id)
 
 
 def _viewer(account: SignedIn) -> Viewer | None:
@@ -183,8 +151,11 @@ async def list_tasks(
     *,
     account: CurrentAccount,
     connection: Connection,
-    state: Annotated[State | None, Query()] = None,
-    kind: Annotated[Text | None, Query(max_length=64)] = None,
+    state: Annotated[list[State] | None, Query(description="Any of these.")] = None,
+    kind: Annotated[list[Label] | None, Query(description="Any of these.")] = None,
+    parent_id: Annotated[uuid.UUID | None, Query(description="Those that this task submitted.")] = None,
+    created_after: Annotated[Moment | None, Query(description="Then or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Earlier than that.")] = None,
     owner: Annotated[Text | None, Query(max_length=100, description="By default the account itself; for service and admin, all.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -193,7 +164,8 @@ async def list_tasks(
         if owner not in {None, str(account.id)}:
             raise Forbidden("This account sees its own tasks only.")
         owner = str(account.id)
-    rows = await tasks.list_tasks(connection, owner=owner, state=state, kind=kind, before=opened(cursor, _KEY), limit=limit + 1)
+    wanted = Filter(owner=owner, states=state, kinds=kind, parent_id=parent_id, created_after=created_after, created_before=created_before)
+    rows = await tasks.list_tasks(connection, wanted, before=opened(cursor, _KEY), limit=limit + 1)
     shown, next_cursor = page_of(rows, limit=limit, key=lambda task: (task.created_at, task.id))
     return Page(data=[TaskOut.model_validate(task) for task in shown], next_cursor=next_cursor)
 
@@ -202,3 +174,14 @@ async def list_tasks(
 async def cancel_task(task_id: uuid.UUID, account: CurrentAccount, connection: Transaction) -> TaskOut:
     """A queued task ends at once; a running one is asked to stop."""
     return TaskOut.model_validate(await tasks.cancel_task(connection, task_id, viewer=_viewer(account)))
+
+
+@router.post(
+    "/{task_id}/requeue",
+    status_code=202,
+    summary="Give a failed or dead task new attempts",
+    responses=documented(NotAuthenticated, Forbidden, TaskNotFound, TaskNotRequeueable, TaskAlreadyActive),
+)
+async def requeue_task(task_id: uuid.UUID, account: Administrator, connection: Transaction, correlation_id: CorrelationId) -> TaskOut:
+    """It starts over, without its deadline; `GET /audit` tells who asked."""
+    return TaskOut.model_validate(await tasks.requeue_task(connection, task_id, actor=str(account.id), correlation_id=correlation_id))

@@ -209,7 +209,73 @@ def test_tasks_are_filtered(visitor, service, admin):
     assert visitor.get("/tasks", params={"owner": str(admin.account_id)}).status_code == 403
 
 
+def test_filters_take_several_values_a_parent_and_a_span_of_time(visitor, admin, connection):
+    trained = admin.post("/tasks", TRAIN).json()
+    asked = visitor.post("/tasks", recommend(visitor)).json()
+    visitor.post(f"/tasks/{asked['id']}/cancel")
+    connection.execute("UPDATE tasks SET parent_id = %s WHERE id = %s", (trained["id"], asked["id"]))
+
+    def found(**params):
+        return [task["id"] for task in admin.get("/tasks", params=params).json()["data"]]
+
+    assert found(state=["queued", "cancelled"]) == [asked["id"], trained["id"]]
+    assert found(kind=["train", "refresh_lists"]) == [trained["id"]]
+    assert found(parent_id=trained["id"]) == [asked["id"]]
+    assert found(created_after=asked["created_at"]) == [asked["id"]]
+    assert found(created_before=asked["created_at"]) == [trained["id"]]
+    assert found(created_after=trained["created_at"], created_before=asked["created_at"], state="dead") == []
+
+
+def fail(connection, **ending):
+    claims.fail(claim(connection), code="boom", message="it broke", **{"is_permanent": True, **ending}).run(connection)
+
+
+def test_a_failed_task_is_requeued_once_and_the_audit_tells_who_asked(visitor, admin, connection):
+    task_id = visitor.post("/tasks", recommend(visitor, deadline_seconds=60)).json()["id"]
+    fail(connection)
+    answer = admin.post(f"/tasks/{task_id}/requeue", headers={"X-Correlation-ID": "second-chance"})
+    assert answer.status_code == 202, answer.text
+    task = answer.json()
+    assert (task["state"], task["attempt"], task["requeue_count"], task["deadline_at"], task["finished_at"]) == ("queued", 0, 1, None, None)
+
+    again = admin.post(f"/tasks/{task_id}/requeue")
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/task-not-requeueable")
+    (entry,) = admin.get("/audit").json()["data"]
+    assert (entry["actor"], entry["action"], entry["subject"]) == (str(admin.account_id), "task.requeue", f"task:{task_id}")
+    assert entry["details"] == {"kind": "recommend", "state": "failed", "attempt": 1, "error": "boom"}
+    assert entry["correlation_id"] == "second-chance"
+    assert claim(connection).attempt == 1
+
+
+def test_requeueing_at_once_happens_once(visitor, admin, connection):
+    task_id = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    fail(connection)
+    with ThreadPoolExecutor() as threads:
+        codes = list(threads.map(lambda _: admin.post(f"/tasks/{task_id}/requeue").status_code, range(4)))
+    assert sorted(codes) == [202, 409, 409, 409]
+    assert len(admin.get("/audit").json()["data"]) == 1
+
+
+def test_only_an_admin_requeues_and_only_what_failed_or_died(visitor, service, admin):
+    task_id = visitor.post("/tasks", recommend(visitor)).json()["id"]
+    for person in (visitor, service):
+        assert person.post(f"/tasks/{task_id}/requeue").status_code == 403
+    assert admin.post(f"/tasks/{task_id}/requeue").status_code == 409
+    assert admin.post(f"/tasks/{uuid.uuid4()}/requeue").status_code == 404
+    assert admin.get("/audit").json()["data"] == []
+
+
+def test_an_exclusive_task_is_not_requeued_beside_an_active_one(admin, connection):
+    failed = admin.post("/tasks", TRAIN).json()["id"]
+    claims.fail(claim(connection, "train"), code="boom", message="", is_permanent=True).run(connection)
+    active = admin.post("/tasks", TRAIN).json()["id"]
+    refused = admin.post(f"/tasks/{failed}/requeue")
+    assert (refused.status_code, refused.json()["type"], refused.json()["task_id"]) == (409, "/problems/task-already-active", active)
+
+
 def test_a_wrong_parameter_is_named(visitor, complaint):
-    for params in ({"state": "lost"}, {"kind": "\x00"}, {"owner": "\x00"}, {"limit": 0}, {"cursor": "WyJ4Il0"}):
+    for params in ({"owner": "\x00"}, {"limit": 0}, {"cursor": "WyJ4Il0"}, {"parent_id": "x"}, {"created_after": "yesterday"}):
         assert list(complaint(visitor.get("/tasks", params=params))) == list(params)
+    for params in ({"state": "lost"}, {"kind": "\x00"}):  # lists: the place is named too
+        assert list(complaint(visitor.get("/tasks", params=params))) == [f"{name}.0" for name in params]
     assert list(complaint(visitor.get(f"/tasks/{uuid.uuid4()}", params={"wait": 31}))) == ["wait"]

@@ -1,0 +1,29 @@
+"""The audit trail as a statement: what somebody with power did, written in the transaction of the deed."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+
+from core.statement import Statement, nothing
+
+Action = Literal["task.requeue"]
+
+_RECORD = """
+INSERT INTO audit_entries (actor, action, subject, details, correlation_id)
+VALUES (%(actor)s, %(action)s, %(subject)s, %(details)s, %(correlation_id)s)
+"""
+
+
+def record(
+    *, actor: str, action: Action, subject: str, details: Mapping[str, Any] | None = None, correlation_id: str | None = None
+) -> Statement[None]:
+    """Remember that `actor` (an account's id) did `action` to `subject` (`task:<id>`), now."""
+    params = {
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "details": Jsonb(dict(details or {})),
+        "correlation_id": correlation_id,
+    }
+    return Statement(_RECORD, params, nothing)
