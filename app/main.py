@@ -22,6 +22,7 @@ from app.api import problems
 from app.api.deps import Services
 from app.api.middleware import Envelope
 from app.api.router import TAGS, router
+from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
@@ -81,18 +82,20 @@ async def _open_services(settings: AppSettings, stack: AsyncExitStack) -> Servic
     pool = await stack.enter_async_context(make_async_pool(url))
     publisher = Publisher(settings.rabbitmq_url.get_secret_value()) if settings.rabbitmq_url else None
     dispatcher = Dispatcher(pool, publisher)
+    changes = TaskChanges(pool)
     services = Services(
         settings=settings,
         engine=engine,
         pool=pool,
         passwords=Passwords(),
         access_tokens=AccessTokens(settings.jwt_secret.get_secret_value(), lifetime_seconds=settings.access_token_minutes * 60),
-        finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None),
+        finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None, on_finished=changes.hurry),
+        changes=changes,
         dispatcher=dispatcher,
         publisher=publisher,
     )
     await _ensure_admin(services)
-    loops = [services.finished.listen(), dispatcher.run(), *([publisher.run()] if publisher else [])]
+    loops = [services.finished.listen(), changes.look(), dispatcher.run(), *([publisher.run()] if publisher else [])]
     for background in loops:
         stack.push_async_callback(_end, asyncio.create_task(background))
     return services
@@ -114,12 +117,13 @@ async def _end(background: asyncio.Task[None]) -> None:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which ends long polls before it waits for open requests."""
+    """Uvicorn, which ends long polls and event streams before it waits for open requests."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
         assert isinstance(app, FastAPI)
         app.state.services.finished.stop_waiting()
+        app.state.services.changes.stop()
         await super().shutdown(sockets)
 
 

@@ -27,12 +27,23 @@ log = get_logger(__name__)
 
 
 class FinishedTasks:
-    """Run `listen` in the background and `wait` anywhere; `on_bell` is called when a task becomes due without having been rung."""
+    """Run `listen` in the background and `wait` anywhere.
 
-    def __init__(self, url: str, pool: AsyncPool, *, on_bell: Callable[[], None] | None = None) -> None:
+    `on_bell` is called when a task becomes due without having been rung, `on_finished` with what may have ended.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        pool: AsyncPool,
+        *,
+        on_bell: Callable[[], None] | None = None,
+        on_finished: Callable[..., None] | None = None,
+    ) -> None:
         self._url = url
         self._pool = pool
         self._on_bell = on_bell
+        self._on_finished = on_finished
         self._waiting: defaultdict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
         self._is_stopping = False
         self.is_listening = False
@@ -69,6 +80,8 @@ class FinishedTasks:
                 self._wake(*(uuid.UUID(text) for text in notification.payload.split(",")))
 
     def _wake(self, *task_ids: uuid.UUID) -> None:
+        if self._on_finished is not None:
+            self._on_finished(*task_ids)
         for task_id in task_ids:
             for event in self._waiting.get(task_id, ()):
                 event.set()

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
 from app.errors import Forbidden, NotAuthenticated
 from app.notifications import FinishedTasks
@@ -42,6 +43,7 @@ class Services:
     passwords: Passwords
     access_tokens: AccessTokens
     finished: FinishedTasks
+    changes: TaskChanges
     dispatcher: Dispatcher
     publisher: Publisher | None
 

@@ -1,12 +1,28 @@
 """`/tasks`: asking for work and following it."""
 
 import uuid
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Annotated, Any, Final, Literal
 
+import psycopg
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from psycopg_pool import PoolTimeout
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
-from app.api.deps import PREFIX, Administrator, Bell, Connection, CorrelationId, CurrentAccount, Process, Transaction, acts_for_anybody
+from app.api.deps import (
+    PREFIX,
+    Administrator,
+    Bell,
+    Connection,
+    CorrelationId,
+    CurrentAccount,
+    Process,
+    Services,
+    Transaction,
+    acts_for_anybody,
+)
 from app.api.kinds import KINDS, check_may_ask, parse_payload
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Label, Limit, Moment, Page, Request, Text, opened, page_of
@@ -22,7 +38,7 @@ from app.errors import (
 )
 from app.services import tasks
 from app.services.accounts import SignedIn
-from app.services.tasks import Filter, Viewer
+from app.services.tasks import Filter, TaskRow, Viewer
 from core.tasks import TERMINAL_STATES, State
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -84,6 +100,34 @@ class TaskOut(Answer):
     deadline_at: Instant | None
 
 
+class ProgressOut(Answer):
+    """The data of the event `progress`."""
+
+    id: uuid.UUID
+    revision: int
+    state: State
+    attempt: int
+    progress: float
+    progress_note: str | None
+    cancel_requested: bool
+
+
+EVENTS_EXAMPLE: Final = """event: progress
+data: {"id":"2f0e4c55-5f5c-4d0c-9d0d-0c9b8a7f6e5d","revision":3,"state":"running","attempt":1,"progress":0.4,"progress_note":"fitting als"}
+id: 3
+
+: ping
+
+event: finished
+data: {"id":"2f0e4c55-5f5c-4d0c-9d0d-0c9b8a7f6e5d","revision":4,"state":"succeeded","result":{"models":[]}}
+id: 4
+
+"""
+
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="The id of the last event that was seen; browsers send it."),
+]
 Wait = Annotated[float, Query(ge=0, le=30, description="Seconds to wait for the end of the task.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -144,6 +188,59 @@ async def read_task(task_id: uuid.UUID, account: CurrentAccount, process: Proces
         async with process.pool.connection() as connection:
             task = await tasks.get_task(connection, task_id, viewer=viewer)
     return TaskOut.model_validate(task)
+
+
+@router.get(
+    "/{task_id}/events",
+    summary="Follow a task as server-sent events",
+    response_class=Response,  # FastAPI takes a generator for its own kind of stream, whose headers and end are not ours to choose
+    responses={
+        200: {"content": {"text/event-stream": {"example": EVENTS_EXAMPLE}}},
+        204: {"description": "The task has ended and `Last-Event-ID` shows that its end was seen: do not connect again."},
+        **documented(NotAuthenticated, TaskNotFound),
+    },
+)
+async def follow_task(task_id: uuid.UUID, account: CurrentAccount, process: Process, last_event_id: LastEventId = None) -> Response:
+    """`progress` whenever something has changed, first of all how the task is now; `finished` with the whole task; then the stream ends.
+
+    The id of an event is the task's `revision`. Whoever lost the connection sends the last one as `Last-Event-ID`, to any
+    copy of the API, and is not told again what was seen. A comment comes at least every 15 seconds.
+    """
+    async with process.pool.connection() as connection:
+        task = await tasks.get_task(connection, task_id, viewer=_viewer(account))
+    seen = -1 if last_event_id is None else int(last_event_id)
+    if task.state in TERMINAL_STATES and seen == task.revision:
+        return Response(status_code=204)
+    return EventSourceResponse(_events(process, task, seen), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _events(process: Services, task: TaskRow, seen: int) -> AsyncGenerator[bytes]:
+    if task.state in TERMINAL_STATES:
+        yield _event("finished", TaskOut.model_validate(task))
+        return
+    # Sent in any case, so that the answer begins at once; what was seen is not told again.
+    yield KEEPALIVE_COMMENT if seen == task.revision else _event("progress", ProgressOut.model_validate(task))
+    async with aclosing(process.changes.follow(task.id, after=task.revision)) as changes:
+        async for sight in changes:
+            if sight is None:
+                yield KEEPALIVE_COMMENT
+            elif sight.state not in TERMINAL_STATES:
+                yield _event("progress", ProgressOut.model_validate(sight))
+            elif ended := await _ended(process, task.id):
+                yield _event("finished", TaskOut.model_validate(ended))
+
+
+async def _ended(process: Services, task_id: uuid.UUID) -> TaskRow | None:
+    # Where this fails the stream ends without its last event, and the client comes back for it.
+    with suppress(psycopg.OperationalError, PoolTimeout, TaskNotFound):
+        async with process.pool.connection() as connection:
+            task = await tasks.get_task(connection, task_id, viewer=None)
+            return task if task.state in TERMINAL_STATES else None
+    return None
+
+
+def _event(name: Literal["progress", "finished"], told: ProgressOut | TaskOut) -> bytes:
+    return format_sse_event(event=name, data_str=told.model_dump_json(), id=str(told.revision))
 
 
 @router.get("", summary="List tasks, newest first", responses=documented(NotAuthenticated, Forbidden))
