@@ -63,10 +63,13 @@ class Slot:
                     # A slot that heard nothing looks for itself: the broker may be away, frozen or short of memory.
                     is_quiet = self.bell.count(self.queue) == seen
                 pause = 0.1
+                continue
             except DATABASE_ERRORS as error:
                 log.warning("database not reachable", queue=self.queue, reason=str(error).strip(), retry_in_seconds=pause)
-                stopping.wait(pause)
-                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            except Exception as error:  # whatever it is, the slot must not end: its worker would live on without it
+                log.error("a slot failed and goes on", queue=self.queue, retry_in_seconds=pause, exc_info=error)
+            stopping.wait(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     def work_once(self, *, look: bool = True) -> bool:
         """Claim a batch and see it through; False if nothing was due. Without `look` only rings with a name are followed."""
@@ -75,10 +78,10 @@ class Slot:
             return False
         try:
             claim = self._claim([ring.task_id for ring in rings])
+            unsettled = self._settle_early(rings, claim)
         except BaseException:
             self.bell.put_back(self.queue, rings)
             raise
-        unsettled = self._settle_early(rings, claim)
         try:
             if claim.tasks:
                 self._work(claim.tasks)

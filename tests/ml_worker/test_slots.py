@@ -192,3 +192,23 @@ def test_a_slot_survives_the_loss_of_its_database_connections(connection, make_s
         stopping.set()
         thread.join()
     assert states(connection) == {"a": "succeeded"}
+
+
+def test_a_slot_outlives_what_nobody_foresaw(connection, make_slot):
+    stopping, known = threading.Event(), dict[str, Handler[Any]]()
+    slot = make_slot(handlers=known)
+    submit(connection, "a")
+    thread = threading.Thread(target=slot.run, args=(stopping,))
+    thread.start()
+    try:
+        for _ in range(500):
+            if states(connection) == {"a": "running"}:  # and the kind has no handler
+                known.update(handlers(each(lambda _job: Product({}))))
+                submit(connection, "b")
+            if states(connection).get("b") == "succeeded":
+                break
+            stopping.wait(0.02)
+    finally:
+        stopping.set()
+        thread.join()
+    assert states(connection)["b"] == "succeeded"
