@@ -28,6 +28,9 @@ from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 from ml_worker.slots import Slot
 
+GOODBYE_SECONDS = 2.0
+"""How long the threads aside may take to end: a broker that is frozen never answers a farewell, and needs none."""
+
 
 class Worker:
     """The threads of a worker process: slots, lease renewal and the bell."""
@@ -47,8 +50,8 @@ class Worker:
         with make_pool(settings.database_url.get_secret_value(), max_size=2 * slot_count + 1) as pool:
             leases = Leases(pool, lease_seconds=settings.lease_seconds)
             aside = [
-                threading.Thread(target=leases.keep, args=(self._stopped,), name="leases"),
-                threading.Thread(target=self._bell.listen, args=(self._stopped,), name="bell"),
+                threading.Thread(target=leases.keep, args=(self._stopped,), name="leases", daemon=True),
+                threading.Thread(target=self._bell.listen, args=(self._stopped,), name="bell", daemon=True),
             ]
             slots = [threading.Thread(target=slot.run, args=(self._stopping,), name=slot.lease_owner) for slot in self._slots(pool, leases)]
             for thread in (*aside, *slots):
@@ -57,7 +60,7 @@ class Worker:
             self._drain(slots)
             self._stopped.set()
             for thread in aside:
-                thread.join()
+                thread.join(GOODBYE_SECONDS)
 
     def stop(self, _signal: int | None = None, _frame: FrameType | None = None) -> None:
         """Take no more tasks and finish those under way; called again: hand them back now."""
