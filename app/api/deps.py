@@ -20,6 +20,7 @@ from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.services.accounts import Role, SignedIn
 from app.settings import AppSettings
+from core import failpoints
 from core.database import AsyncPool, async_transaction, session_transaction
 from core.topology import QueueName
 
@@ -137,6 +138,7 @@ class Ringing:
 
 
 async def _ring(publisher: Publisher, queue: QueueName, task_id: uuid.UUID) -> None:
+    failpoints.reach("before_ring")
     publisher.ring(queue, task_id)  # in the event loop: a plain function would be run in a thread
 
 
