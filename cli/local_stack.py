@@ -121,6 +121,7 @@ class LocalStack:
             "API_URL": self.api_url,
             "ADMIN_EMAIL": self._settings.demo_email,
             "ADMIN_PASSWORD": self.secrets.demo_password,
+            "WORKER_PORT": "0",  # one port would be too few for several workers
             "UI_HOST": self._settings.ui_host,
             "UI_PORT": str(ui_port),
             "UI_SESSION_DIR": str(self.home.folder / "ui-sessions"),

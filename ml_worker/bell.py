@@ -5,7 +5,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -39,6 +39,16 @@ class Bell(ABC):
     @abstractmethod
     def must_poll(self) -> bool:
         """Whether slots look for due tasks themselves, because no ring names them."""
+
+    @property
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Whether rings arrive now."""
+
+    @property
+    @abstractmethod
+    def rung_by(self) -> Literal["broker", "database"]:
+        """Who rings."""
 
     def take(self, queue: QueueName, *, limit: int) -> list[Ring]:
         """Up to `limit` rings of the queue that nobody has taken yet."""
@@ -78,10 +88,19 @@ class DatabaseBell(Bell):
         super().__init__()
         self._database_url = database_url
         self._queues = queues
+        self._is_connected = False
 
     @property
     def must_poll(self) -> bool:
         return True
+
+    @property
+    def is_connected(self) -> bool:
+        return self._is_connected
+
+    @property
+    def rung_by(self) -> Literal["broker", "database"]:
+        return "database"
 
     def listen(self, stopping: threading.Event) -> None:
         log = get_logger(__name__)
@@ -89,12 +108,14 @@ class DatabaseBell(Bell):
             try:
                 self._listen_once(stopping)
             except psycopg.OperationalError as error:
+                self._is_connected = False
                 log.warning("the bell lost the database; polling until it is back", reason=str(error).strip())
                 stopping.wait(RECONNECT_SECONDS)
 
     def _listen_once(self, stopping: threading.Event) -> None:
         with psycopg.connect(self._database_url, autocommit=True) as connection:
             connection.execute(f"LISTEN {BELL_CHANNEL}")
+            self._is_connected = True
             self.ring(*self._queues)  # whatever came before we listened
             while not stopping.is_set():
                 for notification in connection.notifies(timeout=LISTEN_SECONDS):

@@ -20,6 +20,7 @@ from core import log
 from core.artifacts import ArtifactStore
 from core.database import make_pool
 from ml_worker.handlers.base import Answer, Context, Job, ReportProgress
+from ml_worker.naming import named_in_log
 from ml_worker.ranking import Ranker
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
@@ -86,7 +87,7 @@ class Children:
     def _check_limits(self, process: BaseProcess, deadline: float) -> None:
         if time.monotonic() > deadline:
             raise ChildFailed("time_limit", f"the work took longer than {self._settings.child_seconds:g} s (CHILD_SECONDS) and was ended")
-        limit, used = self._settings.child_memory_mb, _resident_megabytes(process.pid)
+        limit, used = self._settings.child_memory_mb, resident_bytes(process.pid) // MEGABYTE
         if limit is not None and used > limit:
             raise ChildFailed("memory_limit", f"the work needed {used:,} MB of memory, {limit:,} MB are allowed (CHILD_MEMORY_MB)")
 
@@ -99,10 +100,10 @@ def _ended(exit_code: int | None) -> ChildFailed:
     return ChildFailed("child_killed", f"the work's process was ended by {name}{cause}")
 
 
-def _resident_megabytes(pid: int | None) -> int:
-    """Memory in use, 0 where the system does not tell (only Linux does)."""
+def resident_bytes(pid: int | None) -> int:
+    """Memory that a process has in use, 0 where the system does not tell (only Linux does)."""
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // MEGABYTE
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
@@ -113,7 +114,7 @@ def _work(pipe: Connection, settings: WorkerSettings, handlers: str, kind: str, 
     log.configure(level=settings.log_level, style=settings.log_format)
     threadpool_limits(limits=1, user_api="blas")
     try:
-        with make_pool(settings.database_url.get_secret_value(), max_size=2) as pool:
+        with named_in_log([job.task for job in batch]), make_pool(settings.database_url.get_secret_value(), max_size=2) as pool:
             registry = Registry(ArtifactStore(settings.artifact_dir))
             ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
             context = Context(pool, registry, ranker, settings, progress=lambda done, note=None: pipe.send(("progress", done, note)))

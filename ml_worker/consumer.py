@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Literal
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
@@ -42,6 +43,14 @@ class BrokerBell(Bell):
     @property
     def must_poll(self) -> bool:
         return not self._is_connected
+
+    @property
+    def is_connected(self) -> bool:
+        return self._is_connected
+
+    @property
+    def rung_by(self) -> Literal["broker", "database"]:
+        return "broker"
 
     def listen(self, stopping: threading.Event) -> None:
         pause = LOOK_SECONDS

@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -12,6 +12,8 @@ from core import claims
 from core.claims import Claimed, Progress
 from core.database import Pool, transaction
 from core.log import get_logger
+from ml_worker.naming import named_in_log
+from ml_worker.vitals import Vitals
 
 
 class WorkMustStop(Exception):
@@ -51,11 +53,18 @@ class Held:
 class Leases:
     """All batches this process holds."""
 
-    def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
+    def __init__(self, pool: Pool, *, lease_seconds: float, vitals: Vitals | None = None) -> None:
         self._pool = pool
         self._lease_seconds = lease_seconds
+        self._metrics = (vitals or Vitals()).metrics
+        self._renewed_at = time.monotonic()
         self._held: set[Held] = set()
         self._lock = threading.Lock()
+
+    @property
+    def seconds_since_renewal(self) -> float:
+        """How long ago everything held was last renewed; nothing held counts as renewed."""
+        return time.monotonic() - self._renewed_at
 
     def add(self, held: Held) -> None:
         """Renew this batch from now on."""
@@ -73,15 +82,20 @@ class Leases:
         while not stopped.wait(interval):
             with self._lock:
                 held = list(self._held)
-            if held:
-                self._renew(held)
+            if self._renew(held):
+                self._renewed_at = time.monotonic()
 
-    def _renew(self, held: Iterable[Held]) -> None:
+    def _renew(self, held: Sequence[Held]) -> bool:
         try:
             for batch in held:
                 with transaction(self._pool) as connection:
                     renewed = claims.renew(batch.progress(), lease_seconds=self._lease_seconds).run(connection)
                 batch.learn(renewed)
+                self._metrics.renewals.inc(len(renewed))
         except (psycopg.OperationalError, PoolTimeout) as error:
             # Nothing is decided here: if the database stays away the leases lapse, and the fence keeps our late answers out.
-            get_logger(__name__).warning("leases not renewed", reason=str(error).strip(), at=time.time())
+            self._metrics.renewal_failures.inc()
+            with named_in_log([task for batch in held for task in batch.claimed]):
+                get_logger(__name__).warning("leases not renewed", reason=str(error).strip(), at=time.time())
+            return False
+        return True

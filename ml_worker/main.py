@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -16,17 +17,20 @@ from threadpoolctl import threadpool_limits
 from core import log
 from core.artifacts import ArtifactStore
 from core.database import Pool, make_pool
+from core.health import CannotListen, HealthServer
 from core.settings import complaints
 from ml_worker.bell import Bell, DatabaseBell
 from ml_worker.children import Children
 from ml_worker.consumer import BrokerBell
 from ml_worker.handlers.base import Context, Handler, largest_batch
 from ml_worker.handlers.registry import HANDLERS
+from ml_worker.health import Checkup
 from ml_worker.leases import Leases
 from ml_worker.ranking import Ranker
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 from ml_worker.slots import Slot
+from ml_worker.vitals import Vitals
 
 GOODBYE_SECONDS = 2.0
 """How long the threads aside may take to end: a broker that is frozen never answers a farewell, and needs none."""
@@ -42,13 +46,17 @@ class Worker:
         self._hand_back = threading.Event()
         self._stopped = threading.Event()
         self._bell = _make_bell(settings, handlers)
+        self._vitals = Vitals(handlers)
+        self._registry = Registry(ArtifactStore(settings.artifact_dir))
 
     def run(self) -> None:
-        """Work until `stop` is called."""
+        """Work until `stop` is called. Raises `CannotListen` before anything is begun."""
         settings = self._settings
         slot_count = sum(settings.slots(queue) for queue in settings.worker_queues)
-        with make_pool(settings.database_url.get_secret_value(), max_size=2 * slot_count + 1) as pool:
-            leases = Leases(pool, lease_seconds=settings.lease_seconds)
+        with make_pool(settings.database_url.get_secret_value(), max_size=2 * slot_count + 2) as pool, ExitStack() as stack:
+            leases = Leases(pool, lease_seconds=settings.lease_seconds, vitals=self._vitals)
+            if settings.worker_port:
+                stack.enter_context(self._health_server(pool, leases))
             aside = [
                 threading.Thread(target=leases.keep, args=(self._stopped,), name="leases", daemon=True),
                 threading.Thread(target=self._bell.listen, args=(self._stopped,), name="bell", daemon=True),
@@ -79,15 +87,19 @@ class Worker:
                 self._hand_back.set()
             time.sleep(0.05)
 
-    def _slots(self, pool: Pool, leases: Leases) -> list[Slot]:
+    def _health_server(self, pool: Pool, leases: Leases) -> HealthServer:
         settings = self._settings
-        registry = Registry(ArtifactStore(settings.artifact_dir))
+        checkup = Checkup(pool, self._vitals, leases, self._bell, self._registry, settings.lease_seconds)
+        return HealthServer(settings.worker_host, settings.worker_port, readiness=checkup.health, metrics=checkup.metrics)
+
+    def _slots(self, pool: Pool, leases: Leases) -> list[Slot]:
+        settings, registry = self._settings, self._registry
         ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
         context = Context(pool, registry, ranker, settings, progress=_ignore)
         children = Children(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"
         return [
-            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, self._handlers, children, self._hand_back)
+            Slot(queue, f"{name}:{queue}-{number}", self._bell, leases, context, self._handlers, children, self._hand_back, self._vitals)
             for queue in settings.worker_queues
             for number in range(settings.slots(queue))
         ]
@@ -107,7 +119,7 @@ def _ignore(done: float, note: str | None = None) -> None:
 
 
 def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
-    """Work until SIGTERM or Ctrl-C. Exit 2: the settings are wrong."""
+    """Work until SIGTERM or Ctrl-C. Exit 2: the settings or the port are wrong."""
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -119,7 +131,12 @@ def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
     worker = Worker(settings, handlers=handlers)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.stop)
-    worker.run()
+    try:
+        worker.run()
+    except CannotListen as error:
+        where = f"{settings.worker_host} port {settings.worker_port}"
+        print(f"worker: cannot listen on {where}: {error}. Set WORKER_HOST or WORKER_PORT.", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

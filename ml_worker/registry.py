@@ -56,6 +56,11 @@ class Registry:
         self._served: ServedModel | None = None
         self._loading = threading.Lock()
 
+    @property
+    def served_version(self) -> int | None:
+        """The version in memory, None if none is."""
+        return self._served.version_id if self._served else None
+
     def publish(
         self, connection: Connection[Any], trained: Sequence[TrainedModel], *, task_id: uuid.UUID
     ) -> tuple[list[int], tuple[Statement[Any], ...]]:

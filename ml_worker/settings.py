@@ -27,6 +27,8 @@ class WorkerSettings(CoreSettings):
     )
     child_memory_mb: int | None = Field(default=None, ge=64, description="Memory a training may use; without it, whatever there is.")
     child_seconds: float = Field(default=21_600.0, gt=0, description="How long a training may take.")
+    worker_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics; 0.0.0.0 for all.")
+    worker_port: int = Field(default=0, ge=0, le=65535, description="Port of the worker's health and metrics; 0 serves none.")
     list_length: int = Field(default=100, ge=1, le=1000, description="Entries kept in each stored list.")
     interaction_weights: dict[str, float] = Field(
         default=DEFAULT_WEIGHTS, description="JSON: how strongly each interaction type speaks for (or, negative, against) an item."

@@ -3,8 +3,8 @@
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +22,8 @@ from ml_worker.bell import Bell, Ring
 from ml_worker.children import ChildFailed, Children
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, largest_batch
 from ml_worker.leases import Held, Leases, WorkMustStop
+from ml_worker.naming import named_in_log
+from ml_worker.vitals import Doing, Vitals
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 MAX_PAUSE_SECONDS = 5.0
@@ -51,12 +53,19 @@ class Slot:
     handlers: Mapping[str, Handler[Any]]
     children: Children
     hand_back: threading.Event
+    vitals: Vitals = field(default_factory=Vitals)
+
+    @property
+    def name(self) -> str:
+        """Which slot of its process this is."""
+        return self.lease_owner.rpartition(":")[2]
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set; the batch under way is finished or handed back first."""
         pause, is_quiet = 0.1, True
         while not stopping.is_set():
             seen = self.bell.count(self.queue)
+            self._tick("waiting")
             try:
                 if not self.work_once(look=is_quiet):
                     self.bell.wait(self.queue, since=seen, timeout=self.context.settings.poll_seconds)
@@ -98,13 +107,19 @@ class Slot:
             limit = largest_batch(self.handlers, self.queue)
             statement = claims.claim_next(self.queue, lease_owner=owner, lease_seconds=seconds, limit=limit)
         with transaction(self.context.pool) as connection:
-            return statement.run(connection)
+            claim = statement.run(connection)
+        metrics = self.vitals.metrics
+        metrics.claims.labels(self.queue, "tasks" if claim.tasks else "nothing").inc()
+        if claim.tasks:
+            metrics.batch_size.labels(self.queue).observe(len(claim.tasks))
+        return claim
 
     def _settle_early(self, rings: Sequence[Ring], claim: Claim) -> list[Ring]:
         """Settle rings that brought nothing, and those of long work, whose lease protects it; returns the others."""
         claimed = {task.id: self.handlers.get(task.kind) for task in claim.tasks}
         stale = [ring for ring in rings if ring.task_id not in claimed and ring.task_id not in claim.deferred]
         if stale:
+            self.vitals.metrics.stale_rings.labels(self.queue).inc(len(stale))
             with transaction(self.context.pool) as connection:
                 strangers = claims.find_strangers(self.queue, [ring.task_id for ring in stale]).run(connection)
             self.bell.settle([ring for ring in stale if ring.task_id not in strangers])
@@ -119,6 +134,7 @@ class Slot:
         self.leases.add(held)
         try:
             failpoints.reach("claimed")
+            self._tick("working")
             jobs = [job for job in map(self._parse, claimed) if job is not None]
             for kind, batch in groupby(sorted(jobs, key=_kind), key=_kind):
                 self._see_through(self.handlers[kind], list(batch), held)
@@ -129,16 +145,25 @@ class Slot:
         try:
             return Job(task, messages.parse(task.kind, task.payload_version, task.payload))
         except PayloadNotUnderstood as error:
-            self._fail(task, PermanentFailure("payload_not_understood", str(error)))
+            reason = str(error)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            self._fail(task, PermanentFailure("payload_not_understood", f"payload.{where}: {first['msg']}"))
+            reason = f"payload.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        with named_in_log([task]):
+            self._fail(task, PermanentFailure("payload_not_understood", reason))
         return None
 
     def _see_through(self, handler: Handler[Any], batch: Batch, held: Held) -> None:
         """Run and complete a batch. If it fails as a whole its tasks are run one by one, so that the good ones finish."""
-        started = time.monotonic()
+        with named_in_log([job.task for job in batch]):
+            is_settled = self._attempt(handler, batch, held)
+        if not is_settled:
+            for job in batch:
+                self._see_through(handler, [job], held)
+
+    def _attempt(self, handler: Handler[Any], batch: Batch, held: Held) -> bool:
+        """Run and complete a batch; False if its tasks are to be run one by one."""
+        kind, started = handler.payload.kind, time.monotonic()
         try:
             answers = self._run(handler, batch, held)
             failpoints.reach("computed")
@@ -150,18 +175,23 @@ class Slot:
             self._settle_stopped(batch, held)
         except Exception as error:
             if len(batch) > 1:
-                log.warning("batch failed; its tasks are run one by one", kind=handler.payload.kind, count=len(batch), error=repr(error))
-                for job in batch:
-                    self._see_through(handler, [job], held)
-            else:
-                self._retry(handler, batch[0].task, error)
+                log.warning("batch failed; its tasks are run one by one", kind=kind, count=len(batch), error=repr(error))
+                return False
+            self._retry(handler, batch[0].task, error)
         else:
-            log.info("batch done", kind=handler.payload.kind, count=len(batch), seconds=round(time.monotonic() - started, 4))
+            seconds = time.monotonic() - started
+            self.vitals.metrics.duration.labels(self.vitals.metrics.kind(kind)).observe(seconds)
+            log.info("batch done", kind=kind, count=len(batch), seconds=round(seconds, 4))
+        return True
 
     def _run(self, handler: Handler[Any], batch: Batch, held: Held) -> Sequence[Answer]:
+        def report(done: float, note: str | None = None) -> None:
+            self._tick("working")
+            held.report(done, note)
+
         if handler.runs_in_child:
-            return self.children.run(handler.payload.kind, batch, report=held.report)
-        return handler.run(batch, replace(self.context, progress=held.report))
+            return self.children.run(handler.payload.kind, batch, report=report)
+        return handler.run(batch, replace(self.context, progress=report))
 
     def _complete(self, done: list[tuple[Claimed, Product]]) -> None:
         """Everything the products want and the end of their tasks in one transaction; tasks we lost take no part in it."""
@@ -179,9 +209,12 @@ class Slot:
                             effect.run(connection)
                     tasks.notify_finished([task.id for task, _ in done]).run(connection)
                 failpoints.reach("committed")
+                for task, _ in done:
+                    self.vitals.metrics.count_outcome(task.kind, "succeeded")
                 return
             except _LeasesLost as lost:
                 log.warning("leases lost before completion", count=len(done) - len(lost.kept))
+                self._count_fenced_out(task for task, _ in done if task.id not in lost.kept)
                 done = [(task, product) for task, product in done if task.id in lost.kept]
 
     def _settle_stopped(self, batch: Batch, held: Held) -> None:
@@ -192,6 +225,10 @@ class Slot:
                 claims.finish_cancelled(task).run(connection)
             tasks.notify_finished([task.id for task in cancelled]).run(connection)
             claims.release([task for task in ours if task.id not in held.cancelled]).run(connection)
+        kind, metrics = batch[0].task.kind, self.vitals.metrics
+        metrics.count_outcome(kind, "cancelled", len(cancelled))
+        metrics.count_outcome(kind, "handed_back", len(ours) - len(cancelled))
+        metrics.count_outcome(kind, "lost", len(batch) - len(ours))
         log.info("work stopped", cancelled=len(cancelled), handed_back=len(ours) - len(cancelled), lost=len(batch) - len(ours))
 
     def _fail(self, task: Claimed, failure: PermanentFailure) -> None:
@@ -213,6 +250,18 @@ class Slot:
             state = claims.fail(task, **ending).run(connection)
             if state in tasks.TERMINAL_STATES:
                 tasks.notify_finished([task.id]).run(connection)
+        if state is None:
+            self._count_fenced_out([task])
+        else:
+            self.vitals.metrics.count_outcome(task.kind, "retried" if state == "queued" else state)
+
+    def _count_fenced_out(self, lost: Iterable[Claimed]) -> None:
+        for task in lost:
+            self.vitals.metrics.fenced_out.labels(self.vitals.metrics.kind(task.kind)).inc()
+            self.vitals.metrics.count_outcome(task.kind, "lost")
+
+    def _tick(self, doing: Doing) -> None:
+        self.vitals.tick(self.name, doing)
 
 
 def _kind(job: Job[Any]) -> str:

@@ -1,20 +1,24 @@
 """Work in a child process: answers, progress, and every way in which it can end badly."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from core.claims import Claimed
 from core.messages import RecommendPayload
 from ml_worker.children import ChildFailed, Children
 from ml_worker.handlers.base import Job
 
 HANDLERS = """
-import os, signal, time
+import logging, os, signal, time
 from core.messages import RecommendPayload
 from ml_worker.handlers.base import Handler, Product
 
@@ -22,6 +26,7 @@ def obey(jobs, context):
     what = jobs[0].payload.user_id
     if what == "work":
         context.progress(0.5, "half")
+        logging.getLogger("obedient").info("inside the child")
     if what == "crash":
         raise ZeroDivisionError("inside")
     if what == "exit":
@@ -41,7 +46,9 @@ HANDLERS = {"recommend": Handler(payload=RecommendPayload, run=obey)}
 """
 
 ORPHAN = """
-import sys
+import sys, uuid
+from datetime import UTC, datetime
+from core.claims import Claimed
 from core.messages import RecommendPayload
 from ml_worker.children import Children
 from ml_worker.handlers.base import Job
@@ -53,7 +60,8 @@ def show(done, note=None):
 
 if __name__ == "__main__":
     settings = WorkerSettings(_env_file=None, database_url=sys.argv[1])
-    Children(settings, handlers="obedient").run("recommend", [Job(None, RecommendPayload(user_id="sleep"))], report=show)
+    task = Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, None, datetime.now(UTC))
+    Children(settings, handlers="obedient").run("recommend", [Job(task, RecommendPayload(user_id="sleep"))], report=show)
 """
 
 
@@ -70,7 +78,8 @@ def obedient(tmp_path, monkeypatch) -> Path:
 def run(obedient, settings):
     def run(what: str, *, report=lambda done, note=None: None, **limits):
         children = Children(settings.model_copy(update=limits), handlers="obedient")
-        return children.run("recommend", [Job(None, RecommendPayload(user_id=what))], report=report)
+        task = Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, "order-7", datetime.now(UTC))
+        return children.run("recommend", [Job(task, RecommendPayload(user_id=what))], report=report)
 
     return run
 
@@ -85,6 +94,12 @@ def test_it_answers_from_another_process_and_reports_progress(run):
     (product,) = run("work", report=lambda done, note=None: told.append((done, note)))
     assert product.result["pid"] != os.getpid()
     assert (0.5, "half") in told
+
+
+def test_what_is_logged_inside_carries_the_correlation_id_of_the_request(run, capfd):
+    run("work", log_format="json")
+    (line,) = [told for told in map(json.loads, capfd.readouterr().err.splitlines()) if told["event"] == "inside the child"]
+    assert line["correlation_id"] == "order-7"
 
 
 @pytest.mark.parametrize(

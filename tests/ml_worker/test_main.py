@@ -1,7 +1,10 @@
 """The worker as a process: it works, drains, hands back, and dies without losing anything."""
 
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from psycopg import Connection
 
@@ -104,3 +108,82 @@ def test_a_worker_waits_for_a_database_that_is_not_there_yet(start_worker):
     code, log = end(worker, signal.SIGTERM)
     assert code == 0, log
     assert "Traceback" not in log
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_for_health(url: str, status: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 30
+    told = None
+    while time.monotonic() < deadline:
+        try:
+            told = httpx2.get(f"{url}/readyz").json()
+        except httpx2.TransportError:
+            told = None
+        if told is not None and told["status"] == status:
+            return told
+        time.sleep(0.05)
+    raise AssertionError(f"the worker says {told}, not {status}")
+
+
+def test_a_worker_tells_its_health_and_its_metrics(connection, catalogue, start_worker):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    worker = start_worker(WORKER_PORT=str(port), WORKER_QUEUES="interactive,train")
+    trained = tasks.submit(TrainPayload(refresh_lists=False), owner="alice").run(connection)
+    wait_for_state(connection, trained.id, "succeeded")
+    asked = tasks.submit(RecommendPayload(user_id="u3"), owner="alice").run(connection)
+    wait_for_state(connection, asked.id, "succeeded")
+    told = wait_for_health(url, "ok")
+    assert told["slots"].keys() == {"interactive-0", "train-0"}
+    assert told["model_version"] == 1
+    assert told["bell"] == {"rung_by": "database", "is_connected": True}
+    assert told["leases_renewed_seconds_ago"] < 5
+    assert told["resident_bytes"] > 10_000_000 or sys.platform != "linux"
+
+    assert httpx2.get(f"{url}/livez").json()["status"] == "ok"
+    assert httpx2.get(f"{url}/nothing").status_code == 404
+    metrics = httpx2.get(f"{url}/metrics").text
+    for line in (
+        'marquee_worker_tasks_total{kind="train",outcome="succeeded"} 1.0',
+        'marquee_worker_batch_duration_seconds_count{kind="recommend"} 1.0',
+        'marquee_worker_claims_total{found="tasks",queue="interactive"} 1.0',
+        'marquee_worker_batch_size_tasks_sum{queue="train"} 1.0',
+        "marquee_worker_bell_connected 1.0",
+        "marquee_worker_model_version 1.0",
+    ):
+        assert f"{line}\n" in metrics
+    assert re.search(r"process_resident_memory_bytes [1-9]", metrics) or sys.platform != "linux"
+    code, log = end(worker, signal.SIGTERM)
+    assert code == 0, log
+
+
+def test_a_worker_without_a_database_lives_and_is_not_ready(start_worker):
+    port = free_port()
+    start_worker(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", WORKER_PORT=str(port))
+    told = wait_for_health(f"http://127.0.0.1:{port}", "down")
+    assert told["checks"]["database"] == "does not answer"
+    assert httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
+    assert httpx2.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+
+
+def test_a_port_in_use_is_told(start_worker):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        worker = start_worker(WORKER_PORT=str(port))
+        log = worker.communicate(timeout=30)[1]
+    assert worker.returncode == 2
+    assert log == f"worker: cannot listen on 127.0.0.1 port {port}: Address already in use. Set WORKER_HOST or WORKER_PORT.\n"
+
+
+def test_every_line_about_a_task_carries_the_correlation_id_of_its_request(connection, catalogue, start_worker):
+    worker = start_worker(LOG_FORMAT="json")
+    asked = tasks.submit(TrainPayload(refresh_lists=False), owner="alice", correlation_id="order-7").run(connection)
+    wait_for_state(connection, asked.id, "succeeded")
+    code, log = end(worker, signal.SIGTERM)
+    assert code == 0, log
+    (done,) = [line for line in map(json.loads, log.splitlines()) if line["event"] == "batch done"]
+    assert (done["correlation_id"], done["task_id"]) == ("order-7", str(asked.id))
