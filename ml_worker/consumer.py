@@ -73,8 +73,9 @@ class BrokerBell(Bell):
         return taken
 
     def put_back(self, queue: QueueName, rings: Sequence[Ring]) -> None:
-        self._held[queue].extendleft(reversed(rings))
-        self.ring(queue)
+        if rings:  # else the slot would ring for itself for ever
+            self._held[queue].extendleft(reversed(rings))
+            self.ring(queue)
 
     def settle(self, rings: Sequence[Ring], *, is_understood: bool = True) -> None:
         by_channel: dict[BlockingChannel, list[int]] = {}

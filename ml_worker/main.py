@@ -108,9 +108,8 @@ class Worker:
 def _make_bell(settings: WorkerSettings, handlers: Mapping[str, Handler[Any]]) -> Bell:
     if settings.rabbitmq_url is None:
         return DatabaseBell(settings.database_url.get_secret_value(), queues=settings.worker_queues)
-    # Where tasks are batched, the next batch waits while one is worked on; elsewhere rings stay in the broker for whoever is free.
-    batches = {queue: largest_batch(handlers, queue) for queue in settings.worker_queues}
-    prefetch = {queue: settings.slots(queue) * (size if size == 1 else 2 * size) for queue, size in batches.items()}
+    # The next batch waits at hand while one is worked on. Should that take long, slots that hear nothing find its tasks.
+    prefetch = {queue: 2 * settings.slots(queue) * largest_batch(handlers, queue) for queue in settings.worker_queues}
     return BrokerBell(settings.rabbitmq_url.get_secret_value(), prefetch=prefetch)
 
 
