@@ -3,6 +3,7 @@ PYTHON ?= python3
 DATA ?=
 ONLY ?=
 QUICK ?=
+LONG ?=
 
 UV := .tools/bin/uv
 RUN := .venv/bin
@@ -12,7 +13,7 @@ export UV_SYSTEM_CERTS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench lock clean
+.PHONY: help run demo test check format bench census lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ format: .venv/dev-ready  ## mend what can be mended by itself
 
 bench: .venv/dev-ready  ## measure (ONLY=name, QUICK=1) and write benchmarks/results/latest.json
 	$(RUN)/python -m benchmarks.run $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
+
+census: .venv/dev-ready  ## kill everything and count what is left (LONG=1: an hour of it, SEED=... repeats one)
+	@$(RUN)/python -m tests.faults.census $(if $(LONG),--long) $(if $(ONLY),--only "$(ONLY)")
 
 lock: $(UV)  ## bring uv.lock up to date with pyproject.toml
 	$(UV) lock

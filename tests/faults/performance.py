@@ -28,6 +28,13 @@ class Record:
             return bool(self.verdict.applied_twice or self.verdict.lost)
         return self.verdict.is_clean
 
+    def complaints(self) -> list[str]:
+        """What is wrong, in sentences."""
+        verdict = self.verdict
+        if self.scenario.must_fail:
+            return ["nothing was lost and nothing applied twice though the protection was taken out"]
+        return [*verdict.lost, *verdict.applied_twice, *verdict.illegal, *verdict.other]
+
     def line(self) -> str:
         """For people, in one line."""
         states = " ".join(f"{count:,} {state}" for state, count in self.verdict.states.items())

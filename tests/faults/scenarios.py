@@ -75,19 +75,21 @@ def kill_workers(stage: Stage, size: Size) -> None:
 
 
 def fail_workers(stage: Stage, size: Size) -> None:
-    """Workers meet an unexpected exception at each of the points, which must cost an attempt at most and never a worker."""
+    """Workers meet an unexpected exception at each of the points, which may cost an attempt and never a worker."""
     stage.start_apps()
-    stage.start_workers(2, failpoints="received=raise:0.05,claimed=raise:0.05,computed=raise:0.1,committed=raise:0.1")
+    stage.start_workers(2, failpoints="received=raise:0.05,claimed=raise:0.02,computed=raise:0.05,committed=raise:0.05")
     _submit(stage, size)
     stage.play(600, until=lambda: not stage.is_ordering)
+    _must(stage, stage.play(60, until=stage.has_nothing_open), "work came to a standstill though no worker ended")
     stage.drain()
 
 
 def freeze_workers(stage: Stage, size: Size) -> None:
     """Workers freeze past their leases and go on: whoever took their tasks over is believed, and they are not."""
     stage.start_apps()
-    chance = 0.08 if stage.bell == "database" else 0.015  # rings come one by one, so that there are many more batches
-    stage.start_workers(3, failpoints=f"claimed=stop:{chance},computed=stop:{chance},committed=stop:{chance}")
+    every = _seldom(stage)
+    stage.start_workers(2, failpoints=f"claimed=stop:@{every},computed=stop:@{every + 2},committed=stop:@{every + 5}")
+    stage.start_workers(1)  # which takes over
     _submit(stage, size)
     stage.play(600, until=lambda: not stage.is_ordering)
     stage.play(60, until=lambda: not stage.is_anyone_frozen)
@@ -95,6 +97,11 @@ def freeze_workers(stage: Stage, size: Size) -> None:
     stage.drain()
     _must(stage, stage.counts["frozen"] > 0, "no worker was frozen")
     _must(stage, "leases lost before completion" in (stage.folder / "work.log").read_text(), "no frozen worker was fenced out")
+
+
+def _seldom(stage: Stage) -> int:
+    """Between two freezes of a worker: batches come quickly where rings come one by one, and slowly where it looks for work itself."""
+    return 11 if stage.bell == "database" else 50
 
 
 def kill_broker(stage: Stage, size: Size) -> None:
@@ -357,7 +364,8 @@ def without_claim(stage: Stage, size: Size) -> None:
 def without_fence(stage: Stage, size: Size) -> None:
     """Control group: whoever wakes up late is believed."""
     stage.start_apps()
-    stage.start_workers(3, entry=entries.work_without_fence, failpoints="computed=stop:0.1")
+    stage.start_workers(2, entry=entries.work_without_fence, failpoints=f"computed=stop:@{_seldom(stage)}")
+    stage.start_workers(1, entry=entries.work_without_fence)  # which takes over
     _submit(stage, size)
     stage.play(600, until=lambda: not stage.is_ordering)
     stage.play(60, until=lambda: not stage.is_anyone_frozen)

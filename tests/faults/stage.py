@@ -29,7 +29,7 @@ from tests.rigs.rabbitmq import PrivateRabbitMQ
 
 TICK_SECONDS = 0.03
 LEASE_SECONDS = 1.0
-FROZEN_SECONDS = 3.0  # past the lease and past the dispatcher's next look
+FROZEN_SECONDS = 3.5  # past the lease, past the dispatcher's next look, and time for another worker to take over
 DRAIN_SECONDS = 60.0
 STOP_SECONDS = 15.0
 OWNERS = 3
@@ -117,6 +117,12 @@ class Stage:
         with self.connect() as connection:
             return connection.execute(sql).fetchall()
 
+    def has_nothing_open(self) -> bool:
+        """Whether every task has ended."""
+        with suppress(psycopg.OperationalError):
+            return self.query("SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')") == [(0,)]
+        return False
+
     @contextmanager
     def connect(self) -> Iterator[Connection[Any]]:
         """A connection on which every statement is a transaction."""
@@ -181,7 +187,7 @@ class Stage:
         if not self.play(DRAIN_SECONDS, until=lambda: not self.is_ordering):
             self.wrong.append(f"clients were not through after {DRAIN_SECONDS:g} s")
         self.wrong += [f"{order.name} ended with {process.exitcode}" for order, process in self.orders if process.exitcode != 0]
-        self.play(DRAIN_SECONDS, until=self._has_nothing_open)
+        self.play(DRAIN_SECONDS, until=self.has_nothing_open)
         if self.bell == "broker" and not self.play(STOP_SECONDS, until=lambda: self.broker.ready_count() == 0):
             self.wrong.append("rings were left in the broker")
 
@@ -208,11 +214,6 @@ class Stage:
                 process.kill()
             process.join()
         self.actors.clear()
-
-    def _has_nothing_open(self) -> bool:
-        with suppress(psycopg.OperationalError):
-            return self.query("SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')") == [(0,)]
-        return False
 
     def _start(self, entry: Entry, environment: Mapping[str, str]) -> Actor:
         actor = Actor(entry, {**self._common(), **environment}, self._launch(entry, {**self._common(), **environment}))

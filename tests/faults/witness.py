@@ -13,6 +13,7 @@ from core.statement import Statement, nothing
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, Retry
 
 SLOW_SECONDS: Final = 0.02
+LONG_STEPS: Final = 30
 
 # No unique key: an effect that is applied twice is seen twice. The trigger is ours, so that a hole in the product's own is seen too.
 SCHEMA: Final[LiteralString] = """
@@ -57,8 +58,8 @@ def _answer(job: Job[RecommendPayload], context: Context, *, batch_size: int) ->
         case "slow":
             time.sleep(SLOW_SECONDS)
         case "long":
-            for step in range(100):
-                context.progress(step / 100, "waiting")
+            for step in range(LONG_STEPS):
+                context.progress(step / LONG_STEPS, "waiting")
                 time.sleep(0.1)
         case "flaky" if task.attempt == 1:
             raise ConnectionError("a first attempt that fails")
