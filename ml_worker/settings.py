@@ -21,7 +21,7 @@ class WorkerSettings(CoreSettings):
     batch_slots: int = Field(default=1, ge=1, le=64, description="Batches of background tasks run at the same time.")
     train_slots: int = Field(default=1, ge=1, le=8, description="Trainings run at the same time.")
     lease_seconds: float = Field(default=30.0, ge=1, le=3600, description="How long a silent worker keeps its tasks.")
-    poll_seconds: float = Field(default=1.0, gt=0, le=60, description="How often queues are looked at when no bell rings.")
+    poll_seconds: float = Field(default=0.5, gt=0, le=60, description="How often queues are looked at when no bell rings.")
     drain_seconds: float = Field(
         default=20.0, ge=0, le=3600, description="How long running tasks may go on after SIGTERM before they are handed back."
     )

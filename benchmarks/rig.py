@@ -1,0 +1,156 @@
+"""A private PostgreSQL, a private broker, the product's publisher and dispatcher, and as many worker processes as a case wants."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from app.dispatcher import Dispatcher
+from app.publisher import Publisher
+from benchmarks.servers import fresh_database
+from core import tasks
+from core.database import make_async_pool
+from core.messages import Payload
+from core.topology import FINISHED_CHANNEL, QueueName
+from tests.rigs.rabbitmq import PrivateRabbitMQ
+
+TIMEOUT_SECONDS = 300.0
+
+
+class Rig:
+    """Everything of the pipeline but the HTTP in front of it; calls come from one thread, loops run on another."""
+
+    def __init__(self, database_url: str, broker: PrivateRabbitMQ, folder: Path) -> None:
+        self.database_url = database_url
+        self.broker = broker
+        self.publisher = Publisher(broker.url)
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._is_dispatching = threading.Event()
+        self.client: Connection[Any] = psycopg.connect(database_url, autocommit=True)
+        self.listener: Connection[Any] = psycopg.connect(database_url, autocommit=True)
+        self.listener.execute(f"LISTEN {FINISHED_CHANNEL}")
+
+    @contextmanager
+    def running(self) -> Iterator["Rig"]:
+        """Publisher and dispatcher at work."""
+        thread = threading.Thread(target=self._loop.run_forever)
+        thread.start()
+        background = [self._start(self.publisher.run()), self._start(self._dispatch())]
+        try:
+            while not self.publisher.is_connected:
+                time.sleep(0.01)
+            yield self
+        finally:
+            for future in background:
+                future.cancel()
+            time.sleep(0.1)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+            self.client.close()
+            self.listener.close()
+
+    @contextmanager
+    def workers(self, count: int, *, max_batch: int = 32, seconds: float = 0.0) -> Iterator[None]:
+        """Worker processes that have said they are ready."""
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.database_url,
+            "RABBITMQ_URL": self.broker.url,
+            "ARTIFACT_DIR": str(self._folder),
+            "LOG_LEVEL": "info",
+        }
+        command = [sys.executable, "-m", "benchmarks.idle_worker", str(max_batch), str(seconds)]
+        processes = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(count)]
+        try:
+            for process in processes:
+                assert process.stderr is not None
+                assert any("listening to the broker" in line for line in process.stderr)
+                threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop it
+            yield
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(30)
+
+    def submit_all(self, payload: Payload, count: int) -> None:
+        """Put so many tasks into the table at once, not rung yet."""
+        with self.client.pipeline(), self.client.transaction():
+            for number in range(count):
+                tasks.submit(payload, owner="bench", idem_key=str(uuid.uuid4()), priority=0, correlation_id=str(number)).run(self.client)
+
+    def drain(self, count: int) -> float:
+        """Let the dispatcher ring until so many tasks have ended; tasks a second."""
+        started = time.perf_counter()
+        self._is_dispatching.set()
+        self.wait_for(count)
+        seconds = time.perf_counter() - started
+        self._is_dispatching.clear()
+        return count / seconds
+
+    def wait_for(self, count: int) -> None:
+        """Until so many more tasks have ended."""
+        ended = 0
+        for notification in self.listener.notifies(timeout=TIMEOUT_SECONDS):
+            ended += notification.payload.count(",") + 1
+            if ended >= count:
+                return
+        raise TimeoutError(f"{ended} of {count} tasks ended")
+
+    def follow_one(self, payload: Payload) -> float:
+        """Milliseconds from asking, as the API asks, until the end of the task is heard of."""
+        started = time.perf_counter()
+        submitted = tasks.submit(payload, owner="bench", idem_key=str(uuid.uuid4()), is_rung=self.publisher.is_connected).run(self.client)
+        assert submitted is not None
+        self._loop.call_soon_threadsafe(partial(self.publisher.ring, payload.queue, submitted.id, due_at=time.monotonic()))
+        for notification in self.listener.notifies(timeout=TIMEOUT_SECONDS):
+            if str(submitted.id) in notification.payload:
+                break
+        return (time.perf_counter() - started) * 1000
+
+    def publish(self, queue: QueueName, count: int) -> float:
+        """Confirmed rings a second for tasks that do not exist."""
+        task_ids = [uuid.uuid4() for _ in range(count)]
+        started = time.perf_counter()
+        failed = self._start(self.publisher.publish(queue, task_ids)).result(TIMEOUT_SECONDS)
+        assert not failed
+        return count / (time.perf_counter() - started)
+
+    def dispatch(self, *, is_on: bool) -> None:
+        """Whether the dispatcher rings."""
+        (self._is_dispatching.set if is_on else self._is_dispatching.clear)()
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _dispatch(self) -> None:
+        async with make_async_pool(self.database_url, max_size=2) as pool:
+            dispatcher = Dispatcher(pool, self.publisher)
+            while True:
+                is_more = self._is_dispatching.is_set() and await dispatcher.ring()
+                await asyncio.sleep(0 if is_more else 0.005)
+
+
+@contextmanager
+def rigged() -> Iterator[Rig]:
+    """A rig on fresh servers."""
+    with (
+        fresh_database() as url,
+        tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder,
+        PrivateRabbitMQ(Path(folder) / "broker") as broker,
+        Rig(url, broker, Path(folder)).running() as rig,
+    ):
+        yield rig
