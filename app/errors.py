@@ -217,6 +217,18 @@ class IdempotencyKeyReused(Problem):
         super().__init__(f"Task {task_id} was submitted with this key and another body.", members={"task_id": str(task_id)})
 
 
+class TooManyQueuedTasks(Problem):
+    """The account has as many tasks queued as it may have; they must be worked off, or cancelled, first."""
+
+    status = 429
+    slug = "too-many-queued-tasks"
+    title = "Too many tasks are queued"
+    headers: ClassVar = {"Retry-After": "10"}
+
+    def __init__(self) -> None:
+        super().__init__("This account has as many queued tasks as it may have. Try again when some of them are done.")
+
+
 class Unexpected(Problem):
     """A fault of the server; the log tells more under the correlation id."""
 

@@ -26,6 +26,7 @@ from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
+from app.quota import QueueQuota
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.settings import AppSettings
@@ -91,6 +92,7 @@ async def _open_services(settings: AppSettings, stack: AsyncExitStack) -> Servic
         access_tokens=AccessTokens(settings.jwt_secret.get_secret_value(), lifetime_seconds=settings.access_token_minutes * 60),
         finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None, on_finished=changes.hurry),
         changes=changes,
+        quota=QueueQuota(settings.tasks_queued_per_owner),
         dispatcher=dispatcher,
         publisher=publisher,
     )

@@ -34,6 +34,9 @@ class AppSettings(CoreSettings):
     api_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on.")
     access_token_minutes: int = Field(default=15, ge=1, le=24 * 60, description="How long an access token is good for.")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="How long somebody stays signed in without coming back.")
+    tasks_queued_per_owner: int = Field(
+        default=20_000, ge=0, description="How many tasks an account that is no admin may have queued; 0: any number."
+    )
     admin_email: Email | None = Field(default=None, description="With ADMIN_PASSWORD: an administrator made at start unless it exists.")
     admin_password: SecretStr | None = Field(
         default=None, min_length=8, max_length=256, description="The password of ADMIN_EMAIL when it is made; 8 to 256 characters."

@@ -180,11 +180,12 @@ def requeue(task_id: uuid.UUID) -> Statement[bool]:
     return Statement(_REQUEUE, {"id": task_id, "channel": BELL_CHANNEL}, bool)
 
 
-# By the time of creation because that has an index: whatever ended before a moment was created before it.
+# By the time of creation because that has an index: whatever ended before a moment was created before it. `now()`, because
+# an index is of no use for a time that may change from row to row.
 _FORGET = """
 DELETE FROM tasks WHERE id IN (
     SELECT id FROM tasks
-    WHERE created_at < clock_timestamp() - %(days)s * interval '1 day' AND finished_at < clock_timestamp() - %(days)s * interval '1 day'
+    WHERE created_at < now() - %(days)s * interval '1 day' AND finished_at < now() - %(days)s * interval '1 day'
     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
@@ -280,22 +281,31 @@ WITH RECURSIVE owners AS (
     SELECT id, priority, available_at, 0 FROM tasks
     WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at <= clock_timestamp() - %(patience_seconds)s * interval '1 second'
 ), chosen AS (
-    SELECT tasks.id FROM tasks JOIN waiting USING (id)
+    SELECT tasks.id, turn FROM tasks JOIN waiting USING (id)
     ORDER BY waiting.priority DESC, turn, waiting.available_at
     LIMIT (SELECT places FROM room) FOR UPDATE OF tasks SKIP LOCKED
 )
 UPDATE tasks SET dispatched_at = clock_timestamp() FROM chosen WHERE tasks.id = chosen.id AND state = 'queued'
-RETURNING tasks.id
+RETURNING tasks.id, extract(epoch FROM clock_timestamp() - available_at)::float8 AS waited_seconds, turn = 0 AS is_repeated
 """
 
 
-def take_rings(queue: QueueName, *, window: int, patience_seconds: float) -> Statement[list[uuid.UUID]]:
+@dataclass(frozen=True, slots=True)
+class DueRing:
+    """A task to ring for, how long it has been due, and whether it was rung before in vain."""
+
+    id: uuid.UUID
+    waited_seconds: float
+    is_repeated: bool
+
+
+def take_rings(queue: QueueName, *, window: int, patience_seconds: float) -> Statement[list[DueRing]]:
     """Mark due tasks as rung and return them, fairly between owners, as many as keep at most `window` rings in the broker.
 
     A task that was rung more than `patience_seconds` ago and is still queued is taken again: its ring may be lost.
     """
     params = {"queue": queue, "window": window, "patience_seconds": patience_seconds}
-    return Statement(_DUE_RINGS, params, lambda rows: [row["id"] for row in rows])
+    return Statement(_DUE_RINGS, params, lambda rows: [DueRing(**row) for row in rows])
 
 
 def unring(task_ids: Sequence[uuid.UUID]) -> Statement[None]:

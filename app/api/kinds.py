@@ -30,12 +30,13 @@ def parse_payload(kind: str, payload: dict[str, Any]) -> Payload:
         # From JSON, where strict means that a text is no number and a list may still become a tuple.
         return known.model_validate_json(json.dumps(payload), strict=True)
     except ValidationError as error:
-        raise invalid([_payload_error(found) for found in error.errors()]) from None
+        raise invalid([field_error(found, "payload") for found in error.errors()]) from None
 
 
-def _payload_error(found: Any) -> FieldError:
-    message = "is not a known field" if found["type"] == "extra_forbidden" else found["msg"]
-    return FieldError(".".join(("payload", *(str(part) for part in found["loc"]))), message)
+def field_error(found: Any, *within: str) -> FieldError:
+    """What pydantic says of a field inside of others."""
+    message = "is not a known field" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
+    return FieldError(".".join((*within, *(str(part) for part in found["loc"]))) or "row", message)
 
 
 def check_may_ask(account: SignedIn, payload: Payload) -> None:

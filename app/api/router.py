@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.deps import PREFIX
-from app.api.routes import accounts, audit, health, interactions, items, kinds, models, recommendations, tasks, users
+from app.api.routes import accounts, audit, batches, health, interactions, items, kinds, models, recommendations, tasks, users
 
 router = APIRouter()
 router.include_router(health.router)
 
-# Kinds before tasks, whose ids are matched by anything.
-for resource in (accounts, users, items, interactions, recommendations, kinds, tasks, models, audit):
+# Kinds and batches before tasks, whose ids are matched by anything.
+for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, models, audit):
     router.include_router(resource.router, prefix=PREFIX)
 
 TAGS = [

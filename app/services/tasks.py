@@ -18,6 +18,7 @@ from app.errors import (
     Unexpected,
     UserNotFound,
 )
+from app.quota import QueueQuota
 from core import audit, tasks
 from core.messages import Payload, RecommendPayload
 from core.statement import Statement, first_or_none
@@ -70,10 +71,12 @@ async def submit_task(
     deadline_seconds: float | None,
     correlation_id: str,
     is_rung: bool,
+    quota: QueueQuota | None,
 ) -> TaskRow:
     """The task that does what is asked: a new one, or one that was there already.
 
-    Raises `IdempotencyKeyReused`, `TaskAlreadyActive`, or `UserNotFound` for a list that would be nobody's.
+    Raises `IdempotencyKeyReused`, `TaskAlreadyActive`, `TooManyQueuedTasks` if there is a quota, or `UserNotFound` for a
+    list that would be nobody's.
     """
     if isinstance(payload, RecommendPayload) and not await _has_user(connection, payload.user_id):
         raise UserNotFound(payload.user_id)
@@ -88,6 +91,8 @@ async def submit_task(
             raise IdempotencyKeyReused(submitted.id)
         if submitted.outcome == "active":
             raise TaskAlreadyActive(payload.kind, submitted.id)
+        if submitted.outcome == "created" and quota is not None:
+            await quota.take(connection, owner)
         return await get_task(connection, submitted.id, viewer=None)
     raise Unexpected
 

@@ -22,6 +22,7 @@ from app.api.deps import (
     Services,
     Transaction,
     acts_for_anybody,
+    quota_of,
 )
 from app.api.kinds import KINDS, check_may_ask, parse_payload
 from app.api.problems import documented
@@ -34,6 +35,7 @@ from app.errors import (
     TaskEnded,
     TaskNotFound,
     TaskNotRequeueable,
+    TooManyQueuedTasks,
     UserNotFound,
 )
 from app.services import tasks
@@ -145,12 +147,13 @@ IdempotencyKey = Annotated[
     "",
     status_code=202,
     summary="Ask for work",
-    responses=documented(NotAuthenticated, Forbidden, UserNotFound, TaskAlreadyActive, IdempotencyKeyReused),
+    responses=documented(NotAuthenticated, Forbidden, UserNotFound, TaskAlreadyActive, IdempotencyKeyReused, TooManyQueuedTasks),
 )
 async def create_task(
     *,
     body: TaskCreate,
     account: CurrentAccount,
+    process: Process,
     connection: Transaction,
     correlation_id: CorrelationId,
     bell: Bell,
@@ -168,6 +171,7 @@ async def create_task(
         deadline_seconds=body.deadline_seconds,
         correlation_id=correlation_id,
         is_rung=bell.is_on,
+        quota=quota_of(account, process),
     )
     bell.ring(payload.queue, task.id)
     response.headers["Location"] = f"{PREFIX}/tasks/{task.id}"

@@ -55,6 +55,8 @@ def test_the_examples_of_bodies_are_accepted(document, admin, client, films):
         assert answer.status_code == 201, answer.text
     for example in document["components"]["schemas"]["TaskCreate"]["examples"]:
         assert admin.post("/tasks", example).status_code == 202
+    batch = admin.post("/tasks/batch", examples.pop("BatchCreate"))
+    assert batch.json()["counts"] == {"coalesced": 1, "not_found": 1}
     assert examples == {}
 
 
