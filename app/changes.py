@@ -118,6 +118,11 @@ class TaskChanges:
                 followed.latest, followed.is_gone = sight, sight is None
                 followed.wake()
 
+    @property
+    def follower_count(self) -> int:
+        """How many follow now."""
+        return sum(len(followed.followers) for followed in self._followed.values())
+
     def hurry(self, *task_ids: uuid.UUID) -> None:
         """Look at once if any of these is followed: it has ended."""
         if not self._followed.keys().isdisjoint(task_ids):

@@ -1,21 +1,25 @@
 """The loops that keep tasks moving: one takes them from workers that died, one rings the broker for what is due."""
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from app.metrics import DispatcherMetrics
 from app.publisher import Publisher
 from core import tasks
 from core.database import AsyncPool, async_transaction
 from core.log import get_logger
+from core.tasks import DueRing
 from core.topology import QUEUE_NAMES, QueueName
 
 BATCH: Final = 1000
 MAX_BACKOFF_SECONDS: Final = 10.0
+LATE_SECONDS: Final = 15.0
 WINDOW: Final = 1000
 """Rings of a queue that are in the broker at a time; the backlog stays in the table, where it is fair and can be cancelled."""
 PATIENCE_SECONDS: Final = 30.0
@@ -27,10 +31,18 @@ log = get_logger(__name__)
 class Dispatcher:
     """Any number of copies may run; what one has locked the others skip. Without a publisher there is nothing to ring."""
 
-    def __init__(self, pool: AsyncPool, publisher: Publisher | None = None, *, interval_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        pool: AsyncPool,
+        publisher: Publisher | None = None,
+        *,
+        interval_seconds: float = 1.0,
+        metrics: DispatcherMetrics | None = None,
+    ) -> None:
         self._pool = pool
         self._publisher = publisher
         self._interval = interval_seconds
+        self._metrics = metrics or DispatcherMetrics()
         self._passed_at: float | None = None
         self._is_due = asyncio.Event()
 
@@ -38,6 +50,19 @@ class Dispatcher:
     def seconds_since_pass(self) -> float | None:
         """How long ago the last reaping succeeded; None before the first."""
         return None if self._passed_at is None else time.monotonic() - self._passed_at
+
+    @property
+    def pass_age(self) -> float:
+        """`seconds_since_pass` as a metric tells it."""
+        seconds = self.seconds_since_pass
+        return math.inf if seconds is None else seconds
+
+    def describe(self) -> str:
+        """`ok`, or what is wrong with the passes."""
+        seconds = self.seconds_since_pass
+        if seconds is None:
+            return "has not made a pass yet"
+        return "ok" if seconds <= LATE_SECONDS else f"made its last pass {seconds:.0f} s ago"
 
     def wake(self) -> None:
         """Something has become due: ring for it now."""
@@ -59,6 +84,9 @@ class Dispatcher:
             if reaped.ended:
                 await tasks.notify_finished(list(reaped.ended)).run_async(connection)
         if reaped.requeued or reaped.ended:
+            self._metrics.reaped.labels("requeued").inc(len(reaped.requeued))
+            for state in reaped.ended.values():
+                self._metrics.reaped.labels(state).inc()
             log.info("tasks reaped", requeued_count=len(reaped.requeued), ended_count=len(reaped.ended))
         self._passed_at = time.monotonic()
         return len(reaped.requeued) + len(reaped.ended) >= BATCH
@@ -73,14 +101,23 @@ class Dispatcher:
 
     async def _ring_queue(self, publisher: Publisher, queue: QueueName) -> int:
         async with async_transaction(self._pool) as connection:
-            task_ids = await tasks.take_rings(queue, window=WINDOW, patience_seconds=PATIENCE_SECONDS).run_async(connection)
+            due = await tasks.take_rings(queue, window=WINDOW, patience_seconds=PATIENCE_SECONDS).run_async(connection)
+        taken_at = time.monotonic()
         # The mark is committed before the ring is out: a worker must not be faster than the mark.
-        failed = await publisher.publish(queue, task_ids) if task_ids else []
+        failed = await publisher.publish(queue, [ring.id for ring in due]) if due else []
         if failed:
             async with async_transaction(self._pool) as connection:
                 await tasks.unring(failed).run_async(connection)
             log.warning("rings not taken by the broker", queue=queue, count=len(failed))
-        return len(task_ids) - len(failed)
+        self._measure(queue, [ring for ring in due if ring.id not in set(failed)], time.monotonic() - taken_at)
+        return len(due) - len(failed)
+
+    def _measure(self, queue: QueueName, rung: Sequence[DueRing], took: float) -> None:
+        for ring in rung:
+            if ring.is_repeated:
+                self._metrics.repeated_rings.labels(queue).inc()
+            else:
+                self._metrics.ring_lag.labels("dispatcher").observe(ring.waited_seconds + took)
 
     async def _repeat(self, make_pass: Callable[[], Awaitable[bool]], wait: Callable[[], Awaitable[None]]) -> None:
         """Make passes until cancelled; a fault is logged once and tried again, more and more slowly."""

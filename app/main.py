@@ -5,17 +5,14 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, NoReturn
+from typing import Final
 
-import psycopg
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
 from app.api import problems
@@ -24,17 +21,19 @@ from app.api.middleware import Envelope
 from app.api.router import TAGS, router
 from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
+from app.gauges import QueueGauges
+from app.metrics import Metrics
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
 from app.quota import QueueQuota
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.settings import AppSettings
+from app.start import refuse, wait_for_database
 from core import log as logging
 from core.database import make_async_pool, make_engine, session_transaction
 from core.settings import complaints
 
-DATABASE_PATIENCE_SECONDS: Final = 5.0
 SHUTDOWN_SECONDS: Final = 3
 DESCRIPTION: Final = """**Events in, recommendations out.** Send what people watch, like and save; ask what to show next.
 
@@ -47,10 +46,12 @@ log = logging.get_logger(__name__)
 def create_app(settings: AppSettings) -> FastAPI:
     """The API; what it needs is opened when it starts and closed when it ends."""
 
+    metrics = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _open_services(settings, stack)
+            app.state.services = await _open_services(settings, metrics, stack)
             yield
 
     app = FastAPIOffline(
@@ -63,7 +64,7 @@ def create_app(settings: AppSettings) -> FastAPI:
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
         lifespan=lifespan,
     )
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, metrics=metrics)
     app.include_router(router)
     problems.install(app)
     return app
@@ -76,13 +77,13 @@ def _version() -> str:
         return "0"
 
 
-async def _open_services(settings: AppSettings, stack: AsyncExitStack) -> Services:
+async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncExitStack) -> Services:
     url = settings.database_url.get_secret_value()
     engine = make_engine(url)
     stack.push_async_callback(engine.dispose)
     pool = await stack.enter_async_context(make_async_pool(url))
-    publisher = Publisher(settings.rabbitmq_url.get_secret_value()) if settings.rabbitmq_url else None
-    dispatcher = Dispatcher(pool, publisher)
+    publisher = Publisher(settings.rabbitmq_url.get_secret_value(), metrics=metrics) if settings.rabbitmq_url else None
+    dispatcher = Dispatcher(pool, publisher, metrics=metrics)
     changes = TaskChanges(pool)
     services = Services(
         settings=settings,
@@ -95,9 +96,15 @@ async def _open_services(settings: AppSettings, stack: AsyncExitStack) -> Servic
         quota=QueueQuota(settings.tasks_queued_per_owner),
         dispatcher=dispatcher,
         publisher=publisher,
+        metrics=metrics,
+        gauges=QueueGauges(pool, metrics),
     )
     await _ensure_admin(services)
-    loops = [services.finished.listen(), changes.look(), dispatcher.run(), *([publisher.run()] if publisher else [])]
+    loops = [services.finished.listen(), changes.look()]
+    if settings.dispatcher:
+        loops.append(dispatcher.run())
+    if publisher is not None:
+        loops.append(publisher.run())
     for background in loops:
         stack.push_async_callback(_end, asyncio.create_task(background))
     return services
@@ -113,9 +120,10 @@ async def _ensure_admin(services: Services) -> None:
 
 
 async def _end(background: asyncio.Task[None]) -> None:
-    background.cancel()
-    with suppress(asyncio.CancelledError):
-        await background
+    # Again and again: on Python 3.11 `wait_for` may swallow a cancellation that comes together with what it waits for.
+    while not background.done():
+        background.cancel()
+        await asyncio.wait([background], timeout=0.5)
 
 
 class Server(uvicorn.Server):
@@ -134,12 +142,12 @@ def main() -> None:
     try:
         settings = AppSettings()
     except ValidationError as error:
-        _refuse(2, *complaints(error))
+        refuse(2, *complaints(error))
     logging.configure(level=settings.log_level, style=settings.log_format)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # until uvicorn takes over, and when it hands the signal back
     listener = _listen(settings)
-    _wait_for_database(settings.database_url.get_secret_value())
+    wait_for_database(settings.database_url.get_secret_value())
     app = create_app(settings)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_SECONDS
@@ -149,12 +157,6 @@ def main() -> None:
     server.run(sockets=[listener])
 
 
-def _refuse(code: int, *sentences: str) -> NoReturn:
-    for sentence in sentences:
-        print(f"app: {sentence}", file=sys.stderr)
-    sys.exit(code)
-
-
 def _listen(settings: AppSettings) -> socket.socket:
     address = (settings.api_host, settings.api_port)
     try:
@@ -162,26 +164,7 @@ def _listen(settings: AppSettings) -> socket.socket:
     except OSError as error:
         # Python adds the address to the reason of a failed bind; names that are not found have no errno of the system.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        _refuse(2, f"cannot listen on {settings.api_host} port {settings.api_port}: {reason}. Set API_HOST or API_PORT.")
-
-
-def _wait_for_database(url: str) -> None:
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        _refuse(2, "DATABASE_URL is not of the form postgresql://user:password@host:port/name.")
-    deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
-    while True:
-        try:
-            with psycopg.connect(url, connect_timeout=3) as connection:
-                found = connection.execute("SELECT to_regclass('accounts') IS NOT NULL").fetchone()
-            break
-        except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
-                _refuse(1, f"the database does not answer: {str(error).splitlines()[0]}.")
-            time.sleep(0.5)
-    if found != (True,):
-        _refuse(1, "the database has no tables yet: run `marquee db upgrade` first.")
+        refuse(2, f"cannot listen on {settings.api_host} port {settings.api_port}: {reason}. Set API_HOST or API_PORT.")
 
 
 if __name__ == "__main__":

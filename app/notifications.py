@@ -86,6 +86,11 @@ class FinishedTasks:
             for event in self._waiting.get(task_id, ()):
                 event.set()
 
+    @property
+    def waiting_count(self) -> int:
+        """How many wait now."""
+        return sum(len(events) for events in self._waiting.values())
+
     def stop_waiting(self) -> None:
         """Let all who wait go on, now and from now on: the process is about to end."""
         self._is_stopping = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Final
@@ -11,6 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractExchange
 from aio_pika.exceptions import AMQPError
 from yarl import URL
 
+from app.metrics import DispatcherMetrics
 from core import rings
 from core.log import get_logger
 from core.topology import DEAD_EXCHANGE, EXCHANGE, QUEUE_NAMES, QueueName, broker_queue, dead_queue
@@ -28,10 +30,11 @@ log = get_logger(__name__)
 class Publisher:
     """Keep `run` running; `ring` and `publish` work while `is_connected`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, metrics: DispatcherMetrics | None = None) -> None:
         self._url = URL(url)
         self._exchange: AbstractExchange | None = None
-        self._buffer: asyncio.Queue[tuple[QueueName, uuid.UUID]] = asyncio.Queue(BUFFERED)
+        self._metrics = metrics or DispatcherMetrics()
+        self._buffer: asyncio.Queue[tuple[QueueName, uuid.UUID, float]] = asyncio.Queue(BUFFERED)
 
     @property
     def is_connected(self) -> bool:
@@ -52,13 +55,19 @@ class Publisher:
             await asyncio.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
-    def ring(self, queue: QueueName, task_id: uuid.UUID) -> None:
-        """Ring soon, if there is room; the dispatcher rings for what is lost here."""
+    def ring(self, queue: QueueName, task_id: uuid.UUID, *, due_at: float) -> None:
+        """Ring soon, if there is room; the dispatcher rings for what is lost here. `due_at` by `time.monotonic()`."""
         if self.is_connected and not self._buffer.full():
-            self._buffer.put_nowait((queue, task_id))
+            self._buffer.put_nowait((queue, task_id, due_at))
 
     async def publish(self, queue: QueueName, task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
         """Ring and wait for the broker's word; returns those it did not take."""
+        failed = await self._publish_all(queue, task_ids)
+        self._metrics.rings.labels(queue, "published").inc(len(task_ids) - len(failed))
+        self._metrics.rings.labels(queue, "failed").inc(len(failed))
+        return failed
+
+    async def _publish_all(self, queue: QueueName, task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
         failed: list[uuid.UUID] = []
         for start in range(0, len(task_ids), IN_FLIGHT):
             part = task_ids[start : start + IN_FLIGHT]
@@ -92,8 +101,10 @@ class Publisher:
             self._exchange = await channel.get_exchange(EXCHANGE, ensure=False)
             log.info("ringing through the broker", broker=self._address)
             emptying = asyncio.create_task(self._empty_buffer())
-            await lost.wait()
-            emptying.cancel()
+            try:
+                await lost.wait()
+            finally:
+                emptying.cancel()
             log.warning("the broker is gone", broker=self._address)
         finally:
             self._exchange = None
@@ -101,13 +112,16 @@ class Publisher:
 
     async def _empty_buffer(self) -> None:
         while True:
-            queue, task_id = await self._buffer.get()
-            waiting: dict[QueueName, list[uuid.UUID]] = {queue: [task_id]}
+            queue, task_id, due_at = await self._buffer.get()
+            waiting: dict[QueueName, dict[uuid.UUID, float]] = {queue: {task_id: due_at}}
             while not self._buffer.empty():
-                queue, task_id = self._buffer.get_nowait()
-                waiting.setdefault(queue, []).append(task_id)
-            for queue, task_ids in waiting.items():
-                await self.publish(queue, task_ids)
+                queue, task_id, due_at = self._buffer.get_nowait()
+                waiting.setdefault(queue, {})[task_id] = due_at
+            for queue, rung in waiting.items():
+                failed = set(await self.publish(queue, list(rung)))
+                now = time.monotonic()
+                for due_at in (at for task_id, at in rung.items() if task_id not in failed):
+                    self._metrics.ring_lag.labels("api").observe(now - due_at)
 
     @property
     def _address(self) -> str:

@@ -32,6 +32,9 @@ class AppSettings(CoreSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on; 0.0.0.0 for all.")
     api_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on.")
+    dispatcher: bool = Field(
+        default=True, description="on: this process moves tasks along too; off: `marquee dispatcher` does, somewhere else."
+    )
     access_token_minutes: int = Field(default=15, ge=1, le=24 * 60, description="How long an access token is good for.")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="How long somebody stays signed in without coming back.")
     tasks_queued_per_owner: int = Field(
@@ -47,3 +50,10 @@ class AppSettings(CoreSettings):
         if (self.admin_email is None) != (self.admin_password is None):
             raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all")
         return self
+
+
+class DispatcherSettings(CoreSettings):
+    """What a dispatcher reads that is a process of its own."""
+
+    dispatcher_host: str = Field(default="127.0.0.1", description="Address of the dispatcher's health and metrics; 0.0.0.0 for all.")
+    dispatcher_port: int = Field(default=0, ge=0, le=65535, description="Port of the dispatcher's health and metrics; 0 serves none.")

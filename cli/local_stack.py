@@ -127,6 +127,7 @@ class LocalStack:
             "UI_SESSION_DIR": str(self.home.folder / "ui-sessions"),
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
+            "DISPATCHER": "on",  # there is no other
         }
 
     def _wait_for(self, url: str, what: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from app.settings import AppSettings
+from app.settings import AppSettings, DispatcherSettings
 from cli.settings import LocalSettings
 from core.messages import PAYLOADS, Payload
 from core.settings import CoreSettings
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("core", "app", "ml_worker", "streamlit_ui", "datasets", "cli", "benchmarks")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MODULES = [path for path in SOURCES if path.name != "__init__.py"]
-SETTINGS: tuple[type[BaseSettings], ...] = (CoreSettings, AppSettings, WorkerSettings, UiSettings, LocalSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (CoreSettings, AppSettings, DispatcherSettings, WorkerSettings, UiSettings, LocalSettings)
 
 MAX_FILE_LINES = 320
 MAX_FUNCTION_LINES = 55

@@ -1,5 +1,6 @@
 """What endpoints ask for, as types: sessions, connections, the account that speaks and what it may do."""
 
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
 from app.errors import Forbidden, NotAuthenticated
+from app.gauges import QueueGauges
+from app.metrics import Metrics
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
 from app.quota import QueueQuota
@@ -49,6 +52,8 @@ class Services:
     quota: QueueQuota
     dispatcher: Dispatcher
     publisher: Publisher | None
+    metrics: Metrics
+    gauges: QueueGauges
 
 
 def get_process(request: Request) -> Services:
@@ -136,12 +141,12 @@ class Ringing:
     def ring(self, queue: QueueName, task_id: uuid.UUID) -> None:
         """Ring for a task that was submitted with `is_rung`; a ring too many does no harm."""
         if self.publisher is not None:
-            self.background.add_task(_ring, self.publisher, queue, task_id)
+            self.background.add_task(_ring, self.publisher, queue, task_id, time.monotonic())
 
 
-async def _ring(publisher: Publisher, queue: QueueName, task_id: uuid.UUID) -> None:
+async def _ring(publisher: Publisher, queue: QueueName, task_id: uuid.UUID, due_at: float) -> None:
     failpoints.reach("before_ring")
-    publisher.ring(queue, task_id)  # in the event loop: a plain function would be run in a thread
+    publisher.ring(queue, task_id, due_at=due_at)  # in the event loop: a plain function would be run in a thread
 
 
 def get_ringing(process: Process, background: BackgroundTasks) -> Ringing:

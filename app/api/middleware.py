@@ -13,10 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import render, unexpected
 from app.errors import BodyTooLarge
+from app.metrics import Metrics
 from core.log import get_logger
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 HEADER: Final = "X-Correlation-ID"
+TASK_HEADER: Final = "X-Task-ID"
 WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 log = get_logger("app.access")
@@ -25,8 +27,9 @@ log = get_logger("app.access")
 class Envelope:
     """Pure ASGI, so that it costs little and sees what is really sent."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,12 +43,15 @@ class Envelope:
     async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status = 0
+        submitted: dict[str, str] = {}
 
         async def observed_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = scope["correlation_id"]
+                status, headers = message["status"], MutableHeaders(scope=message)
+                headers[HEADER] = scope["correlation_id"]
+                if task_id := headers.get(TASK_HEADER):
+                    submitted["task_id"] = task_id  # a task that was there already was asked for under another correlation id
             await send(message)
 
         try:
@@ -55,8 +61,13 @@ class Envelope:
             if status == 0:
                 await response(scope, receive, observed_send)
         finally:
-            took = round((time.perf_counter() - began) * 1000, 1)
-            log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=took)
+            seconds = time.perf_counter() - began
+            # The route's own template, without the prefix of the API.
+            route = getattr(scope.get("route"), "path", None)
+            self._metrics.observe_request(method=scope["method"], route=route, status=status, seconds=seconds)
+            log.info(
+                "request", method=scope["method"], path=scope["path"], status=status, duration_ms=round(seconds * 1000, 1), **submitted
+            )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Said before the body is read. FastAPI's own limit answers in plain text, whatever the handlers say.

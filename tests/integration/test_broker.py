@@ -180,3 +180,17 @@ def test_readiness_is_degraded_and_not_down_without_the_broker(start):
     read_until(app, "no broker")
     answer = httpx2.get(f"http://127.0.0.1:{port}/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded"), json.dumps(answer.json())
+
+
+def test_rings_are_counted_and_their_lag_is_measured(connection, start, channel):
+    port = free_port()
+    read_until(start("app.main", API_PORT=str(port)), "ringing through the broker")
+    tasks.submit(RecommendPayload(user_id="1"), owner="alice").run(connection)
+    wait_for(lambda: depth(channel, "marquee.interactive") == 1)
+
+    def metrics() -> str:
+        return httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+
+    wait_for(lambda: 'marquee_rings_total{outcome="published",queue="interactive"} 1.0' in metrics())
+    wait_for(lambda: 'marquee_ring_lag_seconds_count{path="dispatcher"} 1.0' in metrics())
+    assert 'marquee_rings_total{outcome="failed",queue="interactive"} 0.0' in metrics()

@@ -1,6 +1,7 @@
-"""`/livez` and `/readyz`: for whoever starts, watches and balances processes."""
+"""`/livez`, `/readyz` and `/metrics`: for whoever starts, watches and balances processes."""
 
 import asyncio
+import math
 from typing import Final, Literal
 
 import psycopg
@@ -10,12 +11,12 @@ from psycopg_pool import PoolTimeout
 from app.api.deps import Process
 from app.api.shapes import Answer
 from core import tables
+from core.health import METRICS_TYPE
 from core.statement import Statement
 
 router = APIRouter(tags=["health"])
 
 PATIENCE_SECONDS: Final = 2.0
-DISPATCHER_LATE_SECONDS: Final = 15.0
 
 Status = Literal["ok", "degraded", "down"]
 
@@ -39,9 +40,10 @@ async def read_readyz(process: Process, response: Response) -> HealthOut:
     """`degraded` serves requests, but something is late: tasks without the broker or of workers that died, or long polls."""
     checks = {
         "database": await _check_database(process),
-        "dispatcher": _check_dispatcher(process),
         "notifications": "ok" if process.finished.is_listening else "not listening for finished tasks",
     }
+    if process.settings.dispatcher:
+        checks["dispatcher"] = process.dispatcher.describe()
     if process.publisher is not None:
         checks["broker"] = "ok" if process.publisher.is_connected else "does not answer; workers poll the database meanwhile"
     is_down = checks["database"] != "ok"
@@ -49,6 +51,17 @@ async def read_readyz(process: Process, response: Response) -> HealthOut:
     response.status_code = 503 if is_down else 200
     response.headers["Cache-Control"] = "no-store"
     return HealthOut(status=status, checks=checks)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def read_metrics(process: Process) -> Response:
+    """For Prometheus. It tells of everybody's work, so a proxy that serves the world must not serve this."""
+    await process.gauges.refresh()
+    metrics = process.metrics
+    metrics.pass_age.set(process.dispatcher.pass_age if process.settings.dispatcher else math.nan)
+    metrics.waiting_clients.labels("long_poll").set(process.finished.waiting_count)
+    metrics.waiting_clients.labels("events").set(process.changes.follower_count)
+    return Response(metrics.render(), media_type=METRICS_TYPE, headers={"Cache-Control": "no-store"})
 
 
 async def _check_database(process: Process) -> str:
@@ -63,10 +76,3 @@ async def _check_database(process: Process) -> str:
     except (psycopg.Error, PoolTimeout, TimeoutError):
         return "does not answer"
     return f"has no table {', '.join(absent)}; run the migrations" if absent else "ok"
-
-
-def _check_dispatcher(process: Process) -> str:
-    seconds = process.dispatcher.seconds_since_pass
-    if seconds is None:
-        return "has not made a pass yet"
-    return "ok" if seconds <= DISPATCHER_LATE_SECONDS else f"made its last pass {seconds:.0f} s ago"

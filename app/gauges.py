@@ -1,0 +1,61 @@
+"""The state of the queues as gauges, by one query that is made no more often than it is cheap."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from app.metrics import Metrics
+from core.database import AsyncPool
+from core.statement import Row, Statement
+from core.topology import QUEUE_NAMES
+
+LOOK_SECONDS: Final = 5.0
+FRESH_SECONDS: Final = 3.0
+SHARE: Final = 0.02
+"""Of the time of one connection, what looking may cost: a look that took 0.2 s is good for 10 s."""
+
+_LOOK: Final = """
+SELECT queue, 'queued' AS state, count(*) AS count, extract(epoch FROM clock_timestamp() - min(available_at))::float8 AS age
+FROM tasks WHERE state = 'queued' GROUP BY queue
+UNION ALL
+SELECT queue, 'running', count(*), NULL FROM tasks WHERE state = 'running' GROUP BY queue
+"""
+
+
+class QueueGauges:
+    """Call `refresh` before metrics are rendered. Where the database does not answer the gauges are left out rather than old."""
+
+    def __init__(self, pool: AsyncPool, metrics: Metrics) -> None:
+        self._pool = pool
+        self._metrics = metrics
+        self._good_until = 0.0
+        self._looking = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Look again, unless the last look is still good."""
+        async with self._looking:
+            began = time.monotonic()
+            if began < self._good_until:
+                return
+            try:
+                async with asyncio.timeout(LOOK_SECONDS), self._pool.connection() as connection:
+                    rows = await Statement(_LOOK, {}, lambda rows: rows).run_async(connection)
+            except (psycopg.Error, PoolTimeout, TimeoutError):
+                self._metrics.queue_tasks.clear()
+                self._metrics.queue_age.clear()
+            else:
+                self._set(rows)
+            now = time.monotonic()
+            self._good_until = now + max(FRESH_SECONDS, (now - began) / SHARE)
+
+    def _set(self, rows: list[Row]) -> None:
+        found: dict[tuple[Any, Any], Row] = {(row["queue"], row["state"]): row for row in rows}
+        for queue in QUEUE_NAMES:
+            for state in ("queued", "running"):
+                row = found.get((queue, state))
+                self._metrics.queue_tasks.labels(queue, state).set(row["count"] if row else 0)
+            oldest = found.get((queue, "queued"))
+            self._metrics.queue_age.labels(queue).set(max(oldest["age"], 0.0) if oldest else 0.0)

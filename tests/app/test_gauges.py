@@ -1,0 +1,42 @@
+"""The state of the queues, looked at seldom enough."""
+
+import asyncio
+
+import pytest
+
+from app import gauges
+from app.gauges import QueueGauges
+from app.metrics import Metrics
+from core import tasks
+from core.database import make_async_pool
+from core.messages import RecommendPayload
+
+
+def refresh(url, metrics, *, times=1, between=lambda: None):
+    async def work():
+        async with make_async_pool(url) as pool:
+            looking = QueueGauges(pool, metrics)
+            for _ in range(times):
+                await looking.refresh()
+                between()
+
+    asyncio.run(work())
+    return metrics.render().decode()
+
+
+def test_a_look_is_good_for_a_while(connection, database_url):
+    def submit():
+        tasks.submit(RecommendPayload(user_id="a"), owner="alice").run(connection)
+
+    told = refresh(database_url, Metrics(), times=2, between=submit)
+    assert 'marquee_queue_tasks{queue="interactive",state="queued"} 0.0' in told
+
+
+@pytest.mark.slow
+def test_without_the_database_nothing_is_told_rather_than_what_was(database_url):
+    metrics = Metrics()
+    assert "marquee_queue_tasks{" in refresh(database_url, metrics)
+    told = refresh("postgresql://nobody@127.0.0.1:1/none", metrics)
+    assert "marquee_queue_tasks{" not in told
+    assert "marquee_queue_oldest_age_seconds{" not in told
+    assert gauges.LOOK_SECONDS < 10, "Prometheus gives up after that"
