@@ -187,6 +187,17 @@ class TaskEnded(Problem):
         super().__init__(f"Task {task_id} has {state}." if state == "succeeded" else f"Task {task_id} is {state}.")
 
 
+class TaskHasNoResult(Problem):
+    """The task has not succeeded, or its result is not of the kind that is asked for."""
+
+    status = 404
+    slug = "task-has-no-result"
+    title = "The task has no such result"
+
+    def __init__(self, task_id: uuid.UUID, why: str) -> None:
+        super().__init__(f"Task {task_id} has no result to show: {why}.")
+
+
 class TaskNotRequeueable(Problem):
     """Only a failed or dead task can be requeued."""
 

@@ -22,6 +22,7 @@ from app.api.router import TAGS, router
 from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
 from app.gauges import QueueGauges
+from app.janitor import Janitor
 from app.metrics import Metrics
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
@@ -31,6 +32,7 @@ from app.services import accounts
 from app.settings import AppSettings
 from app.start import refuse, wait_for_database
 from core import log as logging
+from core.artifacts import ArtifactStore
 from core.database import make_async_pool, make_engine, session_transaction
 from core.settings import complaints
 
@@ -94,6 +96,7 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None, on_finished=changes.hurry),
         changes=changes,
         quota=QueueQuota(settings.tasks_queued_per_owner),
+        artifacts=ArtifactStore(settings.artifact_dir),
         dispatcher=dispatcher,
         publisher=publisher,
         metrics=metrics,
@@ -105,6 +108,8 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         loops.append(dispatcher.run())
     if publisher is not None:
         loops.append(publisher.run())
+    if settings.task_retention_days:
+        loops.append(Janitor(pool, days=settings.task_retention_days).run())
     for background in loops:
         stack.push_async_callback(_end, asyncio.create_task(background))
     return services
@@ -148,6 +153,10 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit(0))  # until uvicorn takes over, and when it hands the signal back
     listener = _listen(settings)
     wait_for_database(settings.database_url.get_secret_value())
+    try:
+        ArtifactStore(settings.artifact_dir)
+    except OSError as error:
+        refuse(2, f"ARTIFACT_DIR cannot be used: {error.strerror}.")
     app = create_app(settings)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_SECONDS

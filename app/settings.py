@@ -40,6 +40,7 @@ class AppSettings(CoreSettings):
     tasks_queued_per_owner: int = Field(
         default=20_000, ge=0, description="How many tasks an account that is no admin may have queued; 0: any number."
     )
+    task_retention_days: float = Field(default=30, ge=0, le=36_500, description="Days after which ended tasks are deleted; 0: never.")
     admin_email: Email | None = Field(default=None, description="With ADMIN_PASSWORD: an administrator made at start unless it exists.")
     admin_password: SecretStr | None = Field(
         default=None, min_length=8, max_length=256, description="The password of ADMIN_EMAIL when it is made; 8 to 256 characters."

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,11 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
+RESULT_FILE = "result.json"
+"""The one file of an artifact that is the result of a task."""
+
 _MANIFEST = "manifest.json"
+_CHUNK_BYTES = 256 * 1024
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,6 +33,14 @@ class StoredArtifact:
     """Where an artifact is and how large: `key` is the SHA-256 of its manifest, `size` in bytes without the manifest."""
 
     key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What the manifest says of a file."""
+
+    sha256: str
     size: int
 
 
@@ -53,16 +65,29 @@ class ArtifactStore:
 
     def get(self, key: str) -> dict[str, bytes]:
         """The files of an artifact, verified. Raises `ArtifactNotFound` or `ArtifactDamaged`, which names the file."""
+        files: dict[str, bytes] = {}
+        for name, entry in self.files(key).items():
+            data = self._read(key, name)
+            if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
+                raise ArtifactDamaged(f"artifact {key}: {name} has {len(data)} bytes that do not match the manifest ({entry.size})")
+            files[name] = data
+        return files
+
+    def files(self, key: str) -> dict[str, StoredFile]:
+        """Which files an artifact has, without reading them. Raises `ArtifactNotFound` or `ArtifactDamaged`."""
         manifest = self._read(key, _MANIFEST)
         if hashlib.sha256(manifest).hexdigest() != key:
             raise ArtifactDamaged(f"artifact {key}: {_MANIFEST} does not match its key")
-        files: dict[str, bytes] = {}
-        for name, entry in json.loads(manifest)["files"].items():
-            data = self._read(key, name)
-            if len(data) != entry["size"] or hashlib.sha256(data).hexdigest() != entry["sha256"]:
-                raise ArtifactDamaged(f"artifact {key}: {name} has {len(data)} bytes that do not match the manifest ({entry['size']})")
-            files[name] = data
-        return files
+        return {name: StoredFile(**entry) for name, entry in json.loads(manifest)["files"].items()}
+
+    async def stream(self, key: str, name: str) -> AsyncIterator[bytes]:
+        """The bytes of one file in parts, not verified. Raises `ArtifactNotFound` before the first."""
+        try:
+            found = await obstore.get_async(self._store, f"{key}/{name}")
+        except (FileNotFoundError, BaseError) as error:
+            raise ArtifactNotFound(f"artifact {key}: {name} is missing") from error
+        async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+            yield bytes(chunk)
 
     def _read(self, key: str, name: str) -> bytes:
         if not _KEY.fullmatch(key):

@@ -44,11 +44,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a finished task under the fence it was claimed with."""
+    """The result of a finished task under the fence it was claimed with; the artifact of a large one has all of it."""
 
     id: uuid.UUID
     fence: int
     result: Mapping[str, Any]
+    artifact: str | None = None
+    artifact_bytes: int | None = None
 
 
 # A task whose last attempt ended with its worker is claimed alone, so that a poisonous one takes no neighbours down.
@@ -146,9 +148,11 @@ def renew(progress: Sequence[Progress], *, lease_seconds: float) -> Statement[di
 
 
 _COMPLETE = """
-UPDATE tasks SET state = 'succeeded', result = given.result, error = NULL, progress = 1, progress_note = NULL,
+UPDATE tasks SET state = 'succeeded', result = given.result, artifact = given.artifact,
+       artifact_bytes = given.artifact_bytes, error = NULL, progress = 1, progress_note = NULL,
        lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(results)s::jsonb[]) AS given (id, fence, result)
+FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(results)s::jsonb[], %(artifacts)s::text[], %(artifact_bytes)s::bigint[])
+         AS given (id, fence, result, artifact, artifact_bytes)
 WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
 RETURNING tasks.id
 """
@@ -163,6 +167,8 @@ def complete(outcomes: Sequence[Outcome]) -> Statement[set[uuid.UUID]]:
         "ids": [o.id for o in outcomes],
         "fences": [o.fence for o in outcomes],
         "results": [Jsonb(dict(o.result)) for o in outcomes],
+        "artifacts": [o.artifact for o in outcomes],
+        "artifact_bytes": [o.artifact_bytes for o in outcomes],
     }
     return Statement(_COMPLETE, params, lambda rows: {row["id"] for row in rows})
 

@@ -61,6 +61,17 @@ class RecommendPayload(Payload):
         return self.user_id
 
 
+class RecommendManyPayload(Payload):
+    """Compute the lists of many users in one task, each from the user's whole history."""
+
+    kind = "recommend_many"
+    queue = "batch"
+
+    user_ids: tuple[EntityId, ...] = Field(
+        min_length=1, max_length=1000, description="Whose lists; the result tells of each.", examples=[["42", "43"]]
+    )
+
+
 class RefreshListsPayload(Payload):
     """Compute the lists of all users, in shards that run on as many workers as there are."""
 
@@ -91,7 +102,7 @@ class RefreshShardPayload(Payload):
 
 
 PAYLOADS: Final[dict[str, type[Payload]]] = {
-    payload.kind: payload for payload in (TrainPayload, RecommendPayload, RefreshListsPayload, RefreshShardPayload)
+    payload.kind: payload for payload in (TrainPayload, RecommendPayload, RecommendManyPayload, RefreshListsPayload, RefreshShardPayload)
 }
 
 

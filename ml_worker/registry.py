@@ -52,7 +52,7 @@ class Registry:
     """Model versions in the database, their arrays in the artifact store, the current one in this process's memory."""
 
     def __init__(self, store: ArtifactStore) -> None:
-        self._store = store
+        self.store = store
         self._served: ServedModel | None = None
         self._loading = threading.Lock()
 
@@ -86,13 +86,13 @@ class Registry:
             with self._loading:
                 served = self._served
                 if served is None or served.version_id != version_id:
-                    served = ServedModel(version_id, load_recommender(self._store.get(artifact)))
+                    served = ServedModel(version_id, load_recommender(self.store.get(artifact)))
                     self._served = served  # one assignment: whoever ranks right now finishes with the model it began with
                     get_logger(__name__).info("model loaded", version=version_id, algorithm=served.recommender.name)
         return served
 
     def _insertion(self, version: int, model: TrainedModel, *, task_id: uuid.UUID, is_current: bool) -> Statement[None]:
-        stored = self._store.put(model.recommender.save())
+        stored = self.store.put(model.recommender.save())
         params = {
             "id": version,
             "algorithm": model.recommender.name,

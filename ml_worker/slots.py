@@ -13,11 +13,12 @@ from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from core import claims, failpoints, lists, messages, tasks
-from core.claims import Claim, Claimed, Outcome
+from core.claims import Claim, Claimed
 from core.database import transaction
 from core.log import get_logger
 from core.messages import Payload, PayloadNotUnderstood
 from core.topology import QueueName
+from ml_worker import results
 from ml_worker.bell import Bell, Ring
 from ml_worker.children import ChildFailed, Children
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, largest_batch
@@ -195,10 +196,11 @@ class Slot:
 
     def _complete(self, done: list[tuple[Claimed, Product]]) -> None:
         """Everything the products want and the end of their tasks in one transaction; tasks we lost take no part in it."""
+        outcomes = {task.id: results.outcome(task, product.result, self.context.registry.store) for task, product in done}
         while done:
             try:
                 with transaction(self.context.pool) as connection:
-                    kept = claims.complete([Outcome(task.id, task.fence, product.result) for task, product in done]).run(connection)
+                    kept = claims.complete([outcomes[task.id] for task, _ in done]).run(connection)
                     if len(kept) < len(done):
                         raise _LeasesLost(kept)
                     # Two tasks of a batch may have asked for the same user: the list is stored once.

@@ -23,8 +23,10 @@ from app.quota import QueueQuota
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.services.accounts import Role, SignedIn
+from app.services.tasks import Viewer
 from app.settings import AppSettings
 from core import failpoints
+from core.artifacts import ArtifactStore
 from core.database import AsyncPool, async_transaction, session_transaction
 from core.topology import QueueName
 
@@ -50,6 +52,7 @@ class Services:
     finished: FinishedTasks
     changes: TaskChanges
     quota: QueueQuota
+    artifacts: ArtifactStore
     dispatcher: Dispatcher
     publisher: Publisher | None
     metrics: Metrics
@@ -154,6 +157,11 @@ def get_ringing(process: Process, background: BackgroundTasks) -> Ringing:
 
 
 Bell = Annotated[Ringing, Depends(get_ringing)]
+
+
+def viewer_of(account: SignedIn) -> Viewer | None:
+    """Whose tasks the account sees; None for everybody's."""
+    return None if acts_for_anybody(account) else Viewer(owner=str(account.id), user_id=account.user_id)
 
 
 def quota_of(account: SignedIn, process: Services) -> QueueQuota | None:

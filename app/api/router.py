@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.deps import PREFIX
-from app.api.routes import accounts, audit, batches, health, interactions, items, kinds, models, recommendations, tasks, users
+from app.api.routes import accounts, audit, batches, health, interactions, items, kinds, models, recommendations, results, tasks, users
 
 router = APIRouter()
 router.include_router(health.router)
 
 # Kinds and batches before tasks, whose ids are matched by anything.
-for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, models, audit):
+for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, results, models, audit):
     router.include_router(resource.router, prefix=PREFIX)
 
 TAGS = [

@@ -25,7 +25,8 @@ from core.statement import Statement, first_or_none
 from core.tasks import State
 
 _COLUMNS: Final = """id, kind, state, payload, owner, parent_id, priority, attempt, max_attempts, requeue_count, revision,
-       progress, progress_note, cancel_requested, error, result, created_at, started_at, finished_at, deadline_at"""
+       progress, progress_note, cancel_requested, error, result, artifact,
+       artifact_bytes AS result_bytes, created_at, started_at, finished_at, deadline_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class TaskRow:
     cancel_requested: bool
     error: dict[str, Any] | None
     result: dict[str, Any] | None
+    artifact: str | None
+    result_bytes: int | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
-from ml_worker.handlers import recommend, refresh_lists, refresh_shard, train
+from ml_worker.handlers import recommend, recommend_many, refresh_lists, refresh_shard, train
 from ml_worker.handlers.base import Handler
 
 HANDLERS: Final[dict[str, Handler[Any]]] = {
-    handler.payload.kind: handler for handler in (recommend.HANDLER, refresh_lists.HANDLER, refresh_shard.HANDLER, train.HANDLER)
+    handler.payload.kind: handler
+    for handler in (recommend.HANDLER, recommend_many.HANDLER, refresh_lists.HANDLER, refresh_shard.HANDLER, train.HANDLER)
 }

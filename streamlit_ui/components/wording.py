@@ -14,6 +14,7 @@ _OTHER_NAMES = re.compile(r"\s*\([^()]*\)$")
 
 TASK_NAMES: Final = {
     "recommend": "Compute a list",
+    "recommend_many": "Compute many lists",
     "train": "Train a model",
     "refresh_lists": "Refresh all lists",
     "refresh_shard": "Refresh some lists",

@@ -4,6 +4,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,8 @@ class Person:
 
 
 @pytest.fixture
-def settings(database_url: str) -> AppSettings:
-    return AppSettings(_env_file=None, database_url=database_url, jwt_secret=SECRET)
+def settings(database_url: str, tmp_path: Path) -> AppSettings:
+    return AppSettings(_env_file=None, database_url=database_url, jwt_secret=SECRET, artifact_dir=tmp_path / "artifacts")
 
 
 @pytest.fixture

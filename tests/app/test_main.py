@@ -28,7 +28,8 @@ def start(database_url, tmp_path):
     started = []
 
     def run(**changes):
-        given = {"DATABASE_URL": database_url, "JWT_SECRET": secrets.token_hex(32), "API_PORT": str(free_port()), **changes}
+        fresh = {"JWT_SECRET": secrets.token_hex(32), "API_PORT": str(free_port()), "ARTIFACT_DIR": str(tmp_path)}
+        given = {"DATABASE_URL": database_url, **fresh, **changes}
         process = subprocess.Popen(
             [sys.executable, "-m", "app.main"],
             env={**ENVIRONMENT, **{name: value for name, value in given.items() if value is not None}},
@@ -135,6 +136,13 @@ def test_a_port_in_use_is_told(start):
         code, told = last_words(process)
     assert code == 2
     assert told == f"app: cannot listen on 127.0.0.1 port {port}: Address already in use. Set API_HOST or API_PORT.\n"
+
+
+def test_a_directory_of_artifacts_that_cannot_be_is_told(start, tmp_path):
+    (tmp_path / "file").touch()
+    process, _ = start(ARTIFACT_DIR=str(tmp_path / "file" / "below"))
+    code, told = last_words(process)
+    assert (code, told) == (2, "app: ARTIFACT_DIR cannot be used: Not a directory.\n")
 
 
 def test_an_address_of_another_machine_is_told(start):

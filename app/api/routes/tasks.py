@@ -23,6 +23,7 @@ from app.api.deps import (
     Transaction,
     acts_for_anybody,
     quota_of,
+    viewer_of,
 )
 from app.api.kinds import KINDS, check_may_ask, parse_payload
 from app.api.problems import documented
@@ -39,8 +40,7 @@ from app.errors import (
     UserNotFound,
 )
 from app.services import tasks
-from app.services.accounts import SignedIn
-from app.services.tasks import Filter, TaskRow, Viewer
+from app.services.tasks import Filter, TaskRow
 from core.tasks import TERMINAL_STATES, State
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -95,7 +95,8 @@ class TaskOut(Answer):
     progress_note: str | None
     cancel_requested: bool
     error: dict[str, Any] | None
-    result: dict[str, Any] | None
+    result: dict[str, Any] | None = Field(description="Null until the task succeeds; `/tasks/{id}/result` has it too.")
+    result_bytes: int | None = Field(description="The size of a result too large for here, of which `result` has the plain members.")
     created_at: Instant
     started_at: Instant | None
     finished_at: Instant | None
@@ -178,13 +179,9 @@ async def create_task(
     return TaskOut.model_validate(task)
 
 
-def _viewer(account: SignedIn) -> Viewer | None:
-    return None if acts_for_anybody(account) else Viewer(owner=str(account.id), user_id=account.user_id)
-
-
 @router.get("/{task_id}", summary="One task; waits for its end if asked to", responses=documented(NotAuthenticated, TaskNotFound))
 async def read_task(task_id: uuid.UUID, account: CurrentAccount, process: Process, wait: Wait = 0) -> TaskOut:
-    viewer = _viewer(account)
+    viewer = viewer_of(account)
     async with process.pool.connection() as connection:
         task = await tasks.get_task(connection, task_id, viewer=viewer)
     if wait > 0 and task.state not in TERMINAL_STATES:
@@ -211,7 +208,7 @@ async def follow_task(task_id: uuid.UUID, account: CurrentAccount, process: Proc
     copy of the API, and is not told again what was seen. A comment comes at least every 15 seconds.
     """
     async with process.pool.connection() as connection:
-        task = await tasks.get_task(connection, task_id, viewer=_viewer(account))
+        task = await tasks.get_task(connection, task_id, viewer=viewer_of(account))
     seen = -1 if last_event_id is None else int(last_event_id)
     if task.state in TERMINAL_STATES and seen == task.revision:
         return Response(status_code=204)
@@ -274,7 +271,7 @@ async def list_tasks(
 @router.post("/{task_id}/cancel", status_code=202, summary="Cancel a task", responses=documented(NotAuthenticated, TaskNotFound, TaskEnded))
 async def cancel_task(task_id: uuid.UUID, account: CurrentAccount, connection: Transaction) -> TaskOut:
     """A queued task ends at once; a running one is asked to stop."""
-    return TaskOut.model_validate(await tasks.cancel_task(connection, task_id, viewer=_viewer(account)))
+    return TaskOut.model_validate(await tasks.cancel_task(connection, task_id, viewer=viewer_of(account)))
 
 
 @router.post(
