@@ -44,8 +44,7 @@ def serve() -> None:
 
 def launch(entry: Entry, environment: Mapping[str, str], *, folder: Path, log: Path) -> BaseProcess:
     """Start one; a fork of a warm process takes milliseconds where a new interpreter takes a second of a core."""
-    # A child imports the program that was started again, so that one is warmed too.
-    _CONTEXT.set_forkserver_preload([__name__, *(["pytest"] if "pytest" in sys.modules else [])])
+    _CONTEXT.set_forkserver_preload(["tests.faults.nursery"])
     process = _CONTEXT.Process(target=_begin, args=(entry, dict(environment), folder, log))
     process.start()
     return process
@@ -55,6 +54,7 @@ def _begin(entry: Entry, environment: dict[str, str], folder: Path, log: Path) -
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the fork server ends with whoever asked it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the product's own handler is there
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     os.setpgid(0, 0)  # Ctrl-C is for whoever conducts the census
     os.chdir(folder)
     os.environ.update(environment)

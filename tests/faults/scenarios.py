@@ -11,7 +11,7 @@ from tests.faults import control, entries
 from tests.faults.stage import Bell, Stage
 
 MEGABYTE: Final = 1 << 20
-KILLS: Final = "received=kill:0.02,claimed=kill:0.04,computed=kill:0.04,committed=kill:0.04"
+KILLS: Final = "received=kill:0.03,claimed=kill:0.06,computed=kill:0.06,committed=kill:0.06"
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Size:
     per_second: float
 
 
-SHORT: Final = Size(tasks=400, per_second=150)
+SHORT: Final = Size(tasks=300, per_second=150)
 MEDIUM: Final = Size(tasks=2_000, per_second=200)
-LONG: Final = Size(tasks=7_000, per_second=300)
+LONG: Final = Size(tasks=4_500, per_second=300)
 
 
 @dataclass(frozen=True)
@@ -311,8 +311,10 @@ def backlog(stage: Stage, size: Size) -> None:
     stage.play(600, until=lambda: not stage.is_ordering)
     rates = []
     for more in (1, 3):
+        before = _done_count(stage)
         stage.start_workers(more)
-        stage.play(1.5)  # until they are up
+        stage.play(10, until=lambda before=before: _done_count(stage) > before)
+        stage.play(1)  # until they all are up
         before, since = _done_count(stage), time.monotonic()
         stage.play(3)
         rates.append((_done_count(stage) - before) / (time.monotonic() - since))
@@ -374,9 +376,9 @@ def without_fence(stage: Stage, size: Size) -> None:
 
 
 SCENARIOS: Final = (
-    Scenario("kill workers on the database bell", kill_workers, bell="database", weight=2),
+    Scenario("kill workers on the database bell", kill_workers, bell="database", weight=3),
     Scenario("freeze workers on the database bell", freeze_workers, bell="database"),
-    Scenario("kill workers", kill_workers, weight=2),
+    Scenario("kill workers", kill_workers, weight=3),
     Scenario("fail workers", fail_workers),
     Scenario("freeze workers", freeze_workers),
     Scenario("kill broker", kill_broker),

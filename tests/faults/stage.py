@@ -193,10 +193,21 @@ class Stage:
 
     def leave(self) -> None:
         """End every process as a deployment would; I4: then nothing is left in the broker."""
-        for actor in sorted(self.actors, key=lambda actor: actor.entry is not serve):  # the apps first: they still ring
-            self.end(actor)
-        if self.bell == "broker" and (left := self.broker.ready_count()):
-            self.wrong.append(f"{left} rings were left in the broker")
+        for app in [actor for actor in self.actors if actor.entry is serve]:  # first, because they still ring
+            self.end(app)
+        self._end_workers()
+        if self.bell == "broker" and self.broker.ready_count() != 0:
+            # Rings that came late and were given back: whoever works next takes them for stale.
+            self.start_workers(1)
+            self.play(STOP_SECONDS, until=lambda: self.broker.ready_count() == 0)
+            self.play(1)
+            self._end_workers()
+            if left := self.broker.ready_count():
+                self.wrong.append(f"{left} rings were left in the broker")
+
+    def _end_workers(self) -> None:
+        for worker in list(self.actors):
+            self.end(worker)
 
     def judge(self, *, dead_rings: int = 0) -> Verdict:
         """What the invariants say, and what went wrong on the way."""
