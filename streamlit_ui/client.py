@@ -209,5 +209,9 @@ class VisitorApi:
     def cancel(self, task_id: str) -> Task:
         return self._send(Task, "POST", f"/tasks/{task_id}/cancel")
 
+    def requeue(self, task_id: str) -> Task:
+        """Give a failed or dead task new attempts; for administrators."""
+        return self._send(Task, "POST", f"/tasks/{task_id}/requeue")
+
     def _send(self, shape: type[Shape], method: str, path: str, **options: Any) -> Shape:
         return self._api.send(shape, method, path, auth=self._auth, **options)

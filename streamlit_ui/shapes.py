@@ -125,3 +125,7 @@ class Task(_Shape):
     @property
     def is_active(self) -> bool:
         return self.state in {"queued", "running"}
+
+    @property
+    def is_requeueable(self) -> bool:
+        return self.state in {"failed", "dead"}

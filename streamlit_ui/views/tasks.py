@@ -1,6 +1,7 @@
 """Tasks: what the visitor asked for, with live progress."""
 
 import html
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -63,7 +64,7 @@ def _list(visitor: Visitor) -> None:
             newest_list = next((task.id for task in shown if task.kind == "recommend" and task.state == "succeeded"), None)
             for task in shown:
                 _row(visitor, task, leads_to_list=task.id == newest_list)
-        if is_live and not any(task.is_active for task in shown):
+        if is_live != any(task.is_active for task in shown):
             st.rerun()
 
     st.session_state["tasks-fresh"] = True
@@ -87,8 +88,17 @@ def _row(visitor: Visitor, task: Task, *, leads_to_list: bool) -> None:
                     icon=":material/close:",
                     type="tertiary",
                     disabled=task.cancel_requested,
-                    on_click=_cancel,
-                    args=(visitor, task.id),
+                    on_click=_change,
+                    args=(visitor.api.cancel, task.id),
+                )
+            if task.is_requeueable and visitor.is_admin:
+                st.button(
+                    "Try again",
+                    key=f"requeue-{task.id}",
+                    icon=":material/replay:",
+                    type="tertiary",
+                    on_click=_change,
+                    args=(visitor.api.requeue, task.id),
                 )
         if task.state == "running":
             st.progress(min(max(task.progress, 0.0), 1.0), text=wording.plain(task.progress_note or "Working …"))
@@ -119,8 +129,8 @@ def _times(task: Task) -> str:
     return f"{begun}{attempts}"
 
 
-def _cancel(visitor: Visitor, task_id: str) -> None:
+def _change(change: Callable[[str], Task], task_id: str) -> None:
     try:
-        visitor.api.cancel(task_id)
+        change(task_id)
     except ApiProblem as problem:
         st.toast(wording.plain(wording.trouble(problem)), icon=":material/error:")

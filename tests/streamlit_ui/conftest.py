@@ -204,6 +204,15 @@ class FakeApi:
         task.update(state="cancelled", cancel_requested=True, finished_at=now())
         return JSONResponse(self.task(task), 202)
 
+    async def requeue(self, request: Request, account: dict[str, Any]) -> Response:
+        task = next(task for task in self.tasks if task["id"] == request.path_params["task_id"])
+        if account["role"] != "admin":
+            return self.problem(request, 403, "This account may not do that", "This takes the role admin.")
+        if task["state"] not in {"failed", "dead"}:
+            return self.problem(request, 409, "The task cannot be requeued", "Only failed and dead tasks can be requeued.")
+        task.update(state="queued", attempt=0, error=None, finished_at=None, _begun=time.monotonic())
+        return JSONResponse(self.task(task), 202)
+
     def application(self) -> Starlette:
         def named(path: str, name: str, *methods: str) -> Route:
             async def endpoint(request: Request) -> Response:
@@ -230,6 +239,7 @@ class FakeApi:
             named("/tasks", "submit", "POST"),
             named("/tasks", "own_tasks"),
             named("/tasks/{task_id}/cancel", "cancel", "POST"),
+            named("/tasks/{task_id}/requeue", "requeue", "POST"),
         ]
         return Starlette(routes=[Route("/livez", livez), Mount("/api/v1", routes=routes)])
 

@@ -122,6 +122,22 @@ def test_an_administrator_may_order_more(visitor):
     assert labels == ["Compute my list now", "Train a model", "Refresh all lists"]
 
 
+def test_only_an_administrator_may_have_a_failed_task_tried_again(visitor, fake):
+    fake.task_seconds = 600.0
+    run("tasks", visitor).button[0].click().run()
+    fake.tasks[0].update(state="dead", error={"code": "boom", "message": "it broke"}, finished_at=fake.tasks[0]["created_at"])
+    app = run("tasks", visitor)
+    assert "it broke." in words(app)
+    assert "Try again" not in [button.label for button in app.button]
+
+    fake.accounts["vera@example.org"]["account"]["role"] = "admin"
+    visitor.visit.account = visitor.account.model_copy(update={"role": "admin"})
+    app = run("tasks", visitor)
+    next(button for button in app.button if button.label == "Try again").click().run()
+    assert "Running" in words(app)
+    assert "Cancel" in [button.label for button in app.button]
+
+
 def test_an_account_without_a_viewer_is_told_so(visitor):
     visitor.visit.account = visitor.account.model_copy(update={"user_id": None})
     assert "No list for this account" in words(run("discover", visitor))
