@@ -63,6 +63,11 @@ class LocalStack:
         return self.home.secrets()
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the database is this stack's own; the address of another one may hold a password and is not shown."""
+        return self._postgres is not None
+
+    @property
     def demo_email(self) -> str:
         """The account the first start created."""
         return self._settings.demo_email
@@ -122,12 +127,12 @@ class LocalStack:
             "ADMIN_EMAIL": self._settings.demo_email,
             "ADMIN_PASSWORD": self.secrets.demo_password,
             "WORKER_PORT": "0",  # one port would be too few for several workers
+            "DISPATCHER": "on",  # there is no other
             "UI_HOST": self._settings.ui_host,
             "UI_PORT": str(ui_port),
             "UI_SESSION_DIR": str(self.home.folder / "ui-sessions"),
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
-            "DISPATCHER": "on",  # there is no other
         }
 
     def _wait_for(self, url: str, what: str) -> None:

@@ -130,6 +130,6 @@ def _show_addresses(stack: LocalStack) -> None:
         f"  API        [bold]{stack.api_url}/docs[/]\n"
         f"  Sign in    [bold]{stack.demo_email}[/]  password [bold]{stack.secrets.demo_password}[/]\n"
         f"  Folder     {stack.home.folder}\n"
-        f"  Database   {stack.database_url}\n\n"
+        f"  Database   {stack.database_url if stack.is_embedded else 'DATABASE_URL'}\n\n"
         "Ctrl-C stops everything; the next start goes on with the same data."
     )
