@@ -101,7 +101,7 @@ def freeze_workers(stage: Stage, size: Size) -> None:
 
 def _seldom(stage: Stage) -> int:
     """Between two freezes of a worker: batches come quickly where rings come one by one, and slowly where it looks for work itself."""
-    return 11 if stage.bell == "database" else 50
+    return 9 if stage.bell == "database" else 30
 
 
 def kill_broker(stage: Stage, size: Size) -> None:
