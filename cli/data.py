@@ -6,19 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Any, Final
+from typing import IO, Annotated, Final
 
 import psycopg
 import typer
-from psycopg import Connection
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from cli.connecting import connected, first_line
 from cli.refusal import Refusal
-from core.settings import CoreSettings
 from datasets.generator import DemoSize, SizeImpossible, generate
 from datasets.importing import import_dataset
 from datasets.loading import Loaded, load
@@ -26,7 +24,6 @@ from datasets.problems import DatasetUnusable
 from datasets.report import SHOWN_BAD_ROWS, ImportReport, bad_row_line, report_line
 from datasets.rows import BadRow, Progress
 
-CONNECT_TIMEOUT_SECONDS = 10
 PLAIN_LINE_SECONDS = 5.0
 DEFAULT_SIZE = DemoSize()
 
@@ -55,7 +52,7 @@ def import_command(
 ) -> None:
     """Load a MovieLens data set (100k, 1m, 10m, latest, 20m, 25m, 32m) into the database (DATABASE_URL); all of it or nothing."""
     with _told_in_a_sentence(), _json_lines(report) as write, contextlib.ExitStack() as stack:
-        connection = None if dry_run else stack.enter_context(_connected())
+        connection = None if dry_run else stack.enter_context(connected())
         with _drawn() as on_progress:
             imported = import_dataset(
                 source,
@@ -93,29 +90,10 @@ def generate_command(
         raise Refusal(str(error), exit_code=2) from error
     if until is not None and until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
-    with _told_in_a_sentence(), _connected() as connection, _drawn() as on_progress:
+    with _told_in_a_sentence(), connected() as connection, _drawn() as on_progress:
         loaded = load(connection, generate(size, seed=seed, until=until, on_progress=on_progress))
     _show_counts(loaded)
     results.print(f"Generated and loaded in {time.monotonic() - started:.1f} s.")
-
-
-@contextmanager
-def _connected() -> Iterator[Connection[Any]]:
-    try:
-        url = CoreSettings().database_url.get_secret_value()
-    except ValidationError as error:
-        if any((problem["type"], problem["loc"]) == ("missing", ("database_url",)) for problem in error.errors()):
-            message = "DATABASE_URL is not set; it is the address of the PostgreSQL server, as postgresql://user:password@host:port/name"
-            raise Refusal(message, exit_code=2) from None
-        raise
-    try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS)
-    except psycopg.ProgrammingError as error:
-        raise Refusal(f"DATABASE_URL cannot be understood: {_first_line(error)}", exit_code=2) from None
-    except psycopg.OperationalError as error:
-        raise Refusal(f"the database (DATABASE_URL) cannot be reached: {_first_line(error)}") from None
-    with connection:
-        yield connection
 
 
 @contextmanager
@@ -128,7 +106,7 @@ def _told_in_a_sentence() -> Iterator[None]:
     except psycopg.errors.UndefinedTable as error:
         raise Refusal("the database has no tables of Marquee yet; `marquee db upgrade` makes them") from error
     except psycopg.Error as error:
-        raise Refusal(f"the database refused, and nothing was loaded: {_first_line(error)}") from error
+        raise Refusal(f"the database refused, and nothing was loaded: {first_line(error)}") from error
 
 
 @contextmanager
@@ -208,7 +186,3 @@ def _show_counts(loaded: Loaded, *, is_dry_run: bool = False) -> None:
         numbers = (written.read,) if is_dry_run else (written.read, written.added, written.changed, written.unchanged)
         table.add_row(name, *(f"{number:,}" for number in numbers))
     results.print(table)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,13 +6,16 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from cli import data, database, run
+from cli import data, database, foreground, run, tasks
 from cli.refusal import Refusal
 from core.settings import complaints
 
 app: Final = typer.Typer(help="Marquee: events in, recommendations out.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("run")(run.run)
 app.command("demo")(run.demo)
+app.command("worker")(foreground.worker)
+app.command("dispatcher")(foreground.dispatcher)
+app.add_typer(tasks.app, name="tasks")
 app.add_typer(data.app)
 app.add_typer(database.app, name="db")
 

@@ -1,0 +1,32 @@
+"""`marquee worker` and `marquee dispatcher`: this process becomes one of the product's, with the settings of the environment."""
+
+import importlib.util
+import os
+import sys
+
+from cli.refusal import Refusal
+
+
+def worker() -> None:
+    """Work on tasks until SIGTERM or Ctrl-C, in the foreground.
+
+    It reads the same settings as every worker, from the environment and .env: DATABASE_URL, RABBITMQ_URL, ARTIFACT_DIR, WORKER_QUEUES, the
+    numbers of slots, WORKER_PORT for health and metrics, and what else .env.example names. Start as many as you like.
+    """
+    _become("ml_worker.main", needs=("implicit", "pika"), group="worker")
+
+
+def dispatcher() -> None:
+    """Move tasks along until SIGTERM or Ctrl-C, in the foreground, for apps that run with DISPATCHER=off.
+
+    It takes tasks from workers that died, expires what came too late and rings the broker. It reads DATABASE_URL, RABBITMQ_URL and
+    DISPATCHER_PORT (health and metrics). Several copies may run; apps with DISPATCHER=on each bring their own.
+    """
+    _become("app.dispatch", needs=("aio_pika", "prometheus_client"), group="app")
+
+
+def _become(module: str, *, needs: tuple[str, ...], group: str) -> None:
+    if missing := [name for name in needs if importlib.util.find_spec(name) is None]:
+        raise Refusal(f"the dependencies of the group {group} are not installed ({', '.join(missing)}): uv sync --group {group}")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 (our own module)
