@@ -25,6 +25,7 @@ class Size:
 SHORT: Final = Size(tasks=300, per_second=150)
 MEDIUM: Final = Size(tasks=2_000, per_second=200)
 LONG: Final = Size(tasks=4_500, per_second=300)
+BACKLOG: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -307,7 +308,7 @@ def hurry_workers(stage: Stage, size: Size) -> None:
 def backlog(stage: Stage, size: Size) -> None:
     """A backlog of waiting work is done by one worker and then by four; how much faster is told and not judged here."""
     stage.start_apps()
-    stage.order(size.tasks, mix=(("slow", 1),), threads=16, cancelled=0, impatient=0)
+    stage.order(max(size.tasks, BACKLOG if size == LONG else 0), mix=(("slow", 1),), threads=16, cancelled=0, impatient=0)
     stage.play(600, until=lambda: not stage.is_ordering)
     rates = []
     for more in (1, 3):

@@ -30,7 +30,7 @@ from tests.rigs.rabbitmq import PrivateRabbitMQ
 TICK_SECONDS = 0.03
 LEASE_SECONDS = 1.0
 FROZEN_SECONDS = 3.5  # past the lease, past the dispatcher's next look, and time for another worker to take over
-DRAIN_SECONDS = 60.0
+DRAIN_SECONDS = 120.0
 STOP_SECONDS = 15.0
 OWNERS = 3
 
