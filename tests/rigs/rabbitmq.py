@@ -108,6 +108,7 @@ class PrivateRabbitMQ:
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": folder,  # the cookie
+            "RUNNING_UNDER_SYSTEMD": "1",  # so that no shell stands between us and the node, which would survive us behind it
             "RABBITMQ_HOME": str(Path(self._server).parents[1]),
             "RABBITMQ_NODENAME": self._node,
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
