@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.performance import Record, perform
-from tests.faults.scenarios import LONG, MEDIUM, SCENARIOS, Scenario
+from tests.faults.plays import LONG, MEDIUM
+from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.rigs.postgres import KillablePostgres
 from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.invariants import Verdict
-from tests.faults.scenarios import Scenario, Size
+from tests.faults.plays import Size
+from tests.faults.scenarios import Scenario
 from tests.faults.stage import staged
 from tests.rigs.postgres import KillablePostgres
 from tests.rigs.rabbitmq import PrivateRabbitMQ

@@ -1,5 +1,6 @@
 """The broker as the nemesis sees it: rings of its own, and what is left in the queues."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -53,6 +54,14 @@ class Broker:
                 if method is None:
                     return bodies
                 bodies.append(body)
+
+    def death_reasons(self) -> Counter[str]:
+        """Why messages were set aside, as the broker says."""
+        reasons = Counter[str]()
+        with self._channel() as channel:
+            while (got := channel.basic_get(DEAD_QUEUE))[0] is not None:
+                reasons[str((got[1].headers or {}).get("x-first-death-reason"))] += 1
+        return reasons
 
     def _count(self, name: str) -> int:
         with self._channel() as channel:

@@ -165,7 +165,8 @@ class Stage:
         """SIGTERM, once or twice; it must exit with 0."""
         actor.is_wanted = False
         for _ in range(signals):
-            os.kill(actor.process.pid or 0, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it may need no second one
+                os.kill(actor.process.pid or 0, signal.SIGTERM)
             time.sleep(0.3 if signals > 1 else 0)  # two at once are one
         actor.process.join(STOP_SECONDS)
         self.counts["ended"] += 1
@@ -215,7 +216,8 @@ class Stage:
             verdict = judge(connection, self.acknowledged())
         verdict.other += self.wrong
         if self.bell == "broker" and (found := self.broker.dead_count()) != dead_rings:
-            verdict.other.append(f"{found} dead rings, not {dead_rings}")
+            reasons = ", ".join(f"{reason} {count}" for reason, count in self.broker.death_reasons().items())
+            verdict.other.append(f"{found} dead rings, not {dead_rings} ({reasons})")
         return verdict
 
     def abandon(self) -> None:

@@ -6,7 +6,8 @@ import secrets
 import pytest
 
 from tests.faults.performance import perform
-from tests.faults.scenarios import SCENARIOS, SHORT, Scenario
+from tests.faults.plays import SHORT
+from tests.faults.scenarios import SCENARIOS, Scenario
 
 SEED = os.environ.get("SEED") or secrets.token_hex(4)
 

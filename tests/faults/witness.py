@@ -13,7 +13,7 @@ from core.statement import Statement, nothing
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, Retry
 
 SLOW_SECONDS: Final = 0.02
-LONG_STEPS: Final = 30
+LONG_STEPS: Final = 40
 
 # No unique key: an effect that is applied twice is seen twice. The trigger is ours, so that a hole in the product's own is seen too.
 SCHEMA: Final[LiteralString] = """
