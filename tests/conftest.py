@@ -10,11 +10,18 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from psycopg import Connection
 
 from cli.database import upgrade
 from cli.embedded_postgres import EmbeddedPostgres
 from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
+
+# As in the product, where `core.log` sees to it: structlog's default draws a traceback with the values of all variables,
+# which takes a minute where one of them is a megabyte.
+structlog.configure(
+    processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+)
 
 # Nothing a test writes has to survive a crash of the machine.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
