@@ -1,15 +1,15 @@
 """Which kinds of tasks may be asked for over HTTP and by whom, and how a request becomes a payload."""
 
 import json
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from app.api.deps import check_may_act_for
 from app.api.problems import invalid
 from app.errors import FieldError, Forbidden, RequestInvalid
 from app.services.accounts import Role, SignedIn
-from core.messages import Payload, RecommendManyPayload, RecommendPayload, RefreshListsPayload, TrainPayload
+from core.messages import PAYLOADS, Payload, RecommendManyPayload, RecommendPayload, RefreshListsPayload, TrainPayload
 
 ASKED_BY: Final[dict[type[Payload], frozenset[Role]]] = {
     RecommendPayload: frozenset({"user", "service", "admin"}),
@@ -20,6 +20,16 @@ ASKED_BY: Final[dict[type[Payload], frozenset[Role]]] = {
 """Who may ask for which kind; kinds that are not here are submitted by other tasks only."""
 
 KINDS: Final = {payload.kind: payload for payload in ASKED_BY}
+
+
+def _known(kind: str) -> str:
+    if kind not in PAYLOADS:
+        raise ValueError(f"must be one of {', '.join(sorted(PAYLOADS))}")
+    return kind
+
+
+AnyKind = Annotated[str, Field(json_schema_extra={"enum": sorted(PAYLOADS)}), AfterValidator(_known)]
+"""A kind that tasks may have, whoever submits them."""
 
 
 def parse_payload(kind: str, payload: dict[str, Any]) -> Payload:

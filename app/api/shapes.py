@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -48,8 +49,12 @@ Label = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=_WI
 """The name of a category or a tag."""
 
 
+_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
 def _from_text(value: object) -> object:
-    if not isinstance(value, str):
+    # A number would be taken for seconds since 1970, even in a text.
+    if not isinstance(value, str) or not _DATED.match(value):
         raise ValueError("must be a text in the form 2026-11-21T08:00:00Z")
     return value
 

@@ -25,9 +25,9 @@ from app.api.deps import (
     quota_of,
     viewer_of,
 )
-from app.api.kinds import KINDS, check_may_ask, parse_payload
+from app.api.kinds import KINDS, AnyKind, check_may_ask, parse_payload
 from app.api.problems import documented
-from app.api.shapes import Answer, Cursor, Instant, Label, Limit, Moment, Page, Request, Text, opened, page_of
+from app.api.shapes import Answer, Cursor, Instant, Limit, Moment, Page, Request, Text, opened, page_of
 from app.errors import (
     Forbidden,
     IdempotencyKeyReused,
@@ -250,7 +250,7 @@ async def list_tasks(
     account: CurrentAccount,
     connection: Connection,
     state: Annotated[list[State] | None, Query(description="Any of these.")] = None,
-    kind: Annotated[list[Label] | None, Query(description="Any of these.")] = None,
+    kind: Annotated[list[AnyKind] | None, Query(description="Any of these.")] = None,
     parent_id: Annotated[uuid.UUID | None, Query(description="Those that this task submitted.")] = None,
     created_after: Annotated[Moment | None, Query(description="Then or later.")] = None,
     created_before: Annotated[Moment | None, Query(description="Earlier than that.")] = None,
