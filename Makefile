@@ -41,7 +41,7 @@ format: .venv/dev-ready  ## mend what can be mended by itself
 bench: .venv/dev-ready  ## measure (ONLY=name, QUICK=1) and write benchmarks/results/latest.json
 	$(RUN)/python -m benchmarks.run $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
 
-census: .venv/dev-ready  ## kill everything and count what is left (LONG=1: an hour of it, SEED=... repeats one)
+census: .venv/dev-ready  ## kill everything and count what is left (LONG=1: 100,000 tasks, SEED=... repeats one)
 	@$(RUN)/python -m tests.faults.census $(if $(LONG),--long) $(if $(ONLY),--only "$(ONLY)")
 
 lock: $(UV)  ## bring uv.lock up to date with pyproject.toml

@@ -28,9 +28,9 @@ class Scenario:
 
 
 SCENARIOS: Final = (
-    Scenario("kill workers on the database bell", worker_plays.kill_workers, bell="database", weight=3),
+    Scenario("kill workers on the database bell", worker_plays.kill_workers, bell="database", weight=1.5),
     Scenario("freeze workers on the database bell", worker_plays.freeze_workers, bell="database"),
-    Scenario("kill workers", worker_plays.kill_workers, weight=3),
+    Scenario("kill workers", worker_plays.kill_workers, weight=1.5),
     Scenario("fail workers", worker_plays.fail_workers),
     Scenario("freeze workers", worker_plays.freeze_workers),
     Scenario("kill broker", server_plays.kill_broker),
