@@ -1,6 +1,7 @@
 """A small API in memory that keeps the HTTP contract, served on a real port: what the interface is tested against."""
 
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -14,6 +15,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
+
+
+@pytest.fixture(autouse=True)
+def keep_main_module() -> Iterator[None]:
+    """Streamlit's AppTest puts its script in the place of `__main__`, and processes that are spawned later would run it."""
+    kept = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = kept
+
 
 TITLES = [
     ("Matrix, The (1999)", ["Action", "Sci-Fi", "Thriller"]),

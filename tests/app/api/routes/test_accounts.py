@@ -99,9 +99,9 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after_the_s
     register()
 
     def ask(email):
-        began = time.perf_counter()
+        began = time.process_time()  # work and not time: a busy machine makes neither more nor less of it
         answer = sign_in(email, "wrong password")
-        return answer, time.perf_counter() - began
+        return answer, time.process_time() - began
 
     wrong, unknown = [ask(ADA["email"]) for _ in range(8)], [ask("nobody@example.org") for _ in range(8)]
     bodies = [{**answer.json(), "correlation_id": ""} for answer, _ in (wrong[0], unknown[0])]
