@@ -20,6 +20,7 @@ class Record:
     scenario: Scenario
     verdict: Verdict
     counts: dict[str, int]
+    missed: list[str]
     seconds: float
 
     @property
@@ -27,14 +28,19 @@ class Record:
         """A scenario leaves nothing wrong; the control group applies something twice or loses it."""
         if self.scenario.must_fail:
             return bool(self.verdict.applied_twice or self.verdict.lost)
-        return self.verdict.is_clean
+        return self.verdict.is_clean and not self.missed
+
+    @property
+    def was_spared(self) -> bool:
+        """Whether chance kept away what the scenario is about, so that it says nothing: no fault struck, no control group stumbled."""
+        return not self.is_as_it_must and (self.scenario.must_fail or (self.verdict.is_clean and bool(self.missed)))
 
     def complaints(self) -> list[str]:
         """What is wrong, in sentences."""
         verdict = self.verdict
         if self.scenario.must_fail:
             return ["nothing was lost and nothing applied twice though the protection was taken out"]
-        return [*verdict.lost, *verdict.applied_twice, *verdict.illegal, *verdict.other]
+        return [*verdict.lost, *verdict.applied_twice, *verdict.illegal, *verdict.other, *self.missed]
 
     def line(self) -> str:
         """For people, in one line."""
@@ -53,6 +59,7 @@ class Record:
             "is_as_it_must": self.is_as_it_must,
             "seconds": round(self.seconds, 1),
             "counts": dict(self.counts),
+            "missed": self.missed,
             **asdict(self.verdict),
         }
 
@@ -67,4 +74,4 @@ def perform(
         dead_rings = scenario.play(stage, scaled)
         stage.leave()
         verdict = stage.judge(dead_rings=dead_rings or 0)
-    return Record(scenario, verdict, dict(stage.counts), time.monotonic() - started)
+    return Record(scenario, verdict, dict(stage.counts), stage.missed, time.monotonic() - started)

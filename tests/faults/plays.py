@@ -31,6 +31,12 @@ def must(stage: Stage, is_so: bool, otherwise: str) -> None:
         stage.wrong.append(otherwise)
 
 
+def should_happen(stage: Stage, has_happened: bool, otherwise: str) -> None:
+    """Note that chance has spared the pipeline what the scenario is about: nothing is wrong, but nothing was tried either."""
+    if not has_happened:
+        stage.missed.append(otherwise)
+
+
 def repeat_while_ordering(stage: Stage, fault: Callable[[], None], *, pause: tuple[float, float] = (0.5, 1.5)) -> None:
     """The fault once at least, and again and again until the clients are through."""
     stage.play(10, until=lambda: len(stage.acknowledged()) > 0)

@@ -62,6 +62,7 @@ class Stage:
     orders: list[tuple[Order, BaseProcess]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     ports: tuple[int, ...] = ()
     tokens: tuple[str, ...] = ()
     secret: str = field(default_factory=lambda: secrets.token_hex(32))
