@@ -83,7 +83,7 @@ class UserHistories:
 
 
 _HISTORIES = """
-SELECT users.id AS user_id, item_id, type, value
+SELECT users.id AS user_id, item_id, type, value, extract(epoch FROM occurred_at)::int8
 FROM users LEFT JOIN interactions ON interactions.user_id = users.id
 WHERE users.id = ANY(%s) ORDER BY users.id, occurred_at, interactions.id
 """
@@ -94,13 +94,13 @@ def read_histories(
 ) -> UserHistories:
     """The live histories of some users in one query; `columns` maps item ids to the columns of a model.
 
-    Items the model does not know are counted but have no column. Several events of a pair are summed.
+    Items the model does not know are counted but have no column. Events are oldest first, as in `read_interactions`.
     """
     positions = {name: position for position, name in enumerate(weights)}
     rows_of: dict[str, int] = {}
     counts: list[int] = []
-    rows, items, types, values = [], [], [], []
-    for user_id, item_id, event_type, value in connection.execute(_HISTORIES, (list(user_ids),)):
+    rows, items, types, values, times = [], [], [], [], []
+    for user_id, item_id, event_type, value, time in connection.execute(_HISTORIES, (list(user_ids),)):
         row = rows_of.setdefault(user_id, len(rows_of))
         if row == len(counts):
             counts.append(0)
@@ -113,8 +113,10 @@ def read_histories(
             items.append(column)
             types.append(positions[event_type])
             values.append(value)
+            times.append(time)
     told = strength(np.array(types, dtype=np.intp), np.array(values, dtype=np.float32), weights)
-    return UserHistories(list(rows_of), counts, Histories.from_events(rows, items, told, shape=(len(counts), len(columns))))
+    histories = Histories.from_events(rows, items, told, times, shape=(len(counts), len(columns)))
+    return UserHistories(list(rows_of), counts, histories)
 
 
 def read_hidden(connection: Connection[Any], columns: Mapping[str, int]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
-from ml_worker.recommenders.interactions import Interactions
+from ml_worker.recommenders.interactions import Histories, Interactions
 
 
 class Als(Recommender):
@@ -69,7 +69,8 @@ class Als(Recommender):
         # What everybody's equations begin with: every item with confidence 1 and preference 0, and the regularization.
         self._gram = self._factors.T @ self._factors + arrays["regularization"] * np.eye(self.config.factors)
 
-    def _score(self, matrix: csr_matrix) -> NDArray[np.float32]:
+    def _score(self, histories: Histories) -> NDArray[np.float32]:
+        matrix = histories.matrix
         users, factors = matrix.shape[0], self.config.factors
         equations, sides = np.empty((users, factors, factors)), np.empty((users, factors, 1))
         for row in range(users):
@@ -80,9 +81,9 @@ class Als(Recommender):
         scores: NDArray[np.float32] = solved.astype(np.float32) @ self._fitted().arrays["item_factors"].T
         return scores
 
-    def _contributions(self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.float64]:
+    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.float64]:
         # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
-        equation, pulls = self._equation(history, weights)
+        equation, pulls = self._equation(history.matrix.indices, history.matrix.data)
         return self._factors[ranked] @ np.linalg.solve(equation, pulls.T)
 
     def _equation(self, history: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
@@ -111,7 +110,20 @@ class Recommender(ABC):
     def is_personal(self, histories: Histories) -> NDArray[np.bool_]:
         """For each user, whether the answer is personal; else it is the popular items."""
         self._check(histories)
-        return self._find_personal(histories.matrix)
+        return self._find_personal(histories)
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        """The score of every item for every user [batch × items], what was seen included; comparable within a row only.
+
+        Whoever gets no personal answer has the popularity. Always finite. Raises `NotFitted`, `MismatchedHistories`, `ScoresNotFinite`.
+        """
+        items = self._check(histories)
+        scores = np.empty((len(histories), items), dtype=np.float32)
+        done = 0
+        for tile in _tiles(histories):
+            scores[done : done + len(tile)] = self._score_all(tile)
+            done += len(tile)
+        return scores
 
     def recommend(self, histories: Histories, *, count: int, exclude: NDArray[np.bool_] | None = None) -> list[Ranking]:
         """For each user the `count` best items of the whole catalogue, never one that is seen or excluded [items].
@@ -124,9 +136,9 @@ class Recommender(ABC):
         if exclude is not None and (exclude.shape != (items,) or exclude.dtype != np.bool_):
             raise MismatchedHistories(f"exclude is {exclude.dtype} {exclude.shape}, the model needs bool ({items},)")
         rankings: list[Ranking] = []
-        for tile in _tiles(histories.matrix):
-            scores = self._score_all(tile)
-            scores[np.repeat(np.arange(tile.shape[0]), np.diff(tile.indptr)), tile.indices] = NOT_OFFERED
+        for tile in _tiles(histories):
+            scores, seen = self._score_all(tile), tile.matrix
+            scores[np.repeat(np.arange(len(tile)), np.diff(seen.indptr)), seen.indices] = NOT_OFFERED
             if exclude is not None:
                 scores[:, exclude] = NOT_OFFERED
             rankings += [Ranking(*best) for best in best_first(scores, count=count)]
@@ -144,13 +156,11 @@ class Recommender(ABC):
             raise MismatchedHistories(f"{len(rankings)} rankings do not belong to {len(histories)} histories")
         if any(len(ranking.items) and not 0 <= ranking.items.min() <= ranking.items.max() < items for ranking in rankings):
             raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
-        matrix, personal = histories.matrix, self._find_personal(histories.matrix)
-        reasons: list[list[NDArray[np.int32]]] = []
-        for row, ranking in enumerate(rankings):
-            stored = slice(matrix.indptr[row], matrix.indptr[row + 1])
-            history = matrix.indices[stored] if personal[row] else matrix.indices[:0]
-            reasons.append(self._strongest(history, matrix.data[stored][: len(history)], ranking.items, count))
-        return reasons
+        nothing = np.empty(0, dtype=np.int32)
+        return [
+            self._strongest(histories.take([row]), ranking.items, count) if is_personal else [nothing for _ in ranking.items]
+            for row, (ranking, is_personal) in enumerate(zip(rankings, self._find_personal(histories), strict=True))
+        ]
 
     def save(self) -> dict[str, bytes]:
         """The model as files: `arrays.npz` and `model.json`. Raises `NotFitted`."""
@@ -188,18 +198,19 @@ class Recommender(ABC):
         """Take over checked arrays and derive what serving needs."""
 
     @abstractmethod
-    def _score(self, matrix: csr_matrix) -> NDArray[np.float32]:
+    def _score(self, histories: Histories) -> NDArray[np.float32]:
         """The scores of all items [users × items] for histories that each like something the model knows."""
 
     @abstractmethod
-    def _contributions(self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        """How much each item of one user's history adds to the score of each ranked item [ranked × history]."""
+    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        """How much each item of one user's history, `history.matrix.indices`, adds to the score of each ranked item."""
 
-    def _find_personal(self, matrix: csr_matrix) -> NDArray[np.bool_]:
+    def _find_personal(self, histories: Histories) -> NDArray[np.bool_]:
         # An item that nobody liked when the model was trained says nothing about the user's taste.
+        matrix = histories.matrix
         speaks = (matrix.data > 0) & (self._popularity[matrix.indices] > 0)
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        return np.bincount(rows[speaks], minlength=matrix.shape[0]).astype(np.bool_)
+        rows = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr))
+        return np.bincount(rows[speaks], minlength=len(histories)).astype(np.bool_)
 
     @property
     def _popularity(self) -> NDArray[np.float32]:
@@ -230,29 +241,28 @@ class Recommender(ABC):
         self._prepare(state.arrays)
         self._state = state
 
-    def _score_all(self, matrix: csr_matrix) -> NDArray[np.float32]:
-        personal = self._find_personal(matrix)
-        scores = np.empty(matrix.shape, dtype=np.float32)
+    def _score_all(self, histories: Histories) -> NDArray[np.float32]:
+        personal = self._find_personal(histories)
+        scores = np.empty(histories.matrix.shape, dtype=np.float32)
         scores[~personal] = self._popularity
         if personal.any():
-            scores[personal] = self._score(matrix if personal.all() else matrix[personal])
+            scores[personal] = self._score(histories if personal.all() else histories.take(np.flatnonzero(personal)))
         broken = np.count_nonzero(~np.isfinite(scores).all(axis=1))
         if broken:
             raise ScoresNotFinite(f"{self.name} scored {broken} of {len(scores)} users with numbers that are not finite")
         return scores
 
-    def _strongest(
-        self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32], count: int
-    ) -> list[NDArray[np.int32]]:
-        liked = np.flatnonzero(weights > 0)
+    def _strongest(self, history: Histories, ranked: NDArray[np.int32], count: int) -> list[NDArray[np.int32]]:
+        items, liked = history.matrix.indices, np.flatnonzero(history.matrix.data > 0)
         if not len(liked) or not len(ranked):
             return [np.empty(0, dtype=np.int32) for _ in ranked]
-        speaks = self._contributions(history, weights, ranked)[:, liked]
+        speaks = self._contributions(history, ranked)[:, liked]
         order = np.argsort(-speaks, axis=1, kind="stable")[:, :count]
-        return [history[liked[places[row[places] > 0]]].astype(np.int32) for row, places in zip(speaks, order, strict=True)]
+        return [items[liked[places[row[places] > 0]]].astype(np.int32) for row, places in zip(speaks, order, strict=True)]
 
 
-def _tiles(matrix: csr_matrix) -> Iterator[csr_matrix]:
-    rows, items = matrix.shape
+def _tiles(histories: Histories) -> Iterator[Histories]:
+    rows, items = histories.matrix.shape
     step = min(TILE_ROWS, max(1, TILE_SCORES // max(1, items)))
-    return (matrix[start : start + step] if rows > step else matrix for start in range(0, rows, step))
+    starts = range(0, rows, step)
+    return (histories.take(np.arange(start, min(start + step, rows))) if rows > step else histories for start in starts)

@@ -13,7 +13,7 @@ class InvalidInteractions(Exception):
 
 
 class InvalidHistories(Exception):
-    """A matrix that does not hold histories; the message says why."""
+    """A matrix or events that are no histories; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,44 +91,103 @@ class Interactions:
         votes = np.minimum(matrix.data, strongest).clip(min=0)
         return np.bincount(matrix.indices, weights=votes, minlength=len(self.item_ids)).astype(np.float32)
 
+    def histories(self, rows: ArrayLike | None = None, *, before: int | None = None) -> "Histories":
+        """The histories of the users in these rows of `user_ids` (all of them), with what happened before that second (everything)."""
+        chosen = np.arange(len(self.user_ids)) if rows is None else np.asarray(rows, dtype=np.int64)
+        order = np.lexsort((self.times, self.users))  # stable: equal times keep the order of arrival
+        if before is not None:
+            order = order[self.times[order] < before]
+        ends = np.cumsum(np.bincount(self.users[order], minlength=len(self.user_ids))).astype(np.int64)
+        offsets, places = _ranges(np.r_[np.int64(0), ends[:-1]][chosen], ends[chosen])
+        events = order[places]
+        asked, shape = np.repeat(np.arange(len(chosen)), np.diff(offsets)), (len(chosen), len(self.item_ids))
+        with np.errstate(over="ignore"):
+            matrix = coo_matrix((self.weights[events], (asked, self.items[events])), shape=shape).tocsr()
+        return Histories(matrix, offsets, self.items[events], self.weights[events], self.times[events])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histories:
-    """The live histories of a batch of users, in the columns of a model.
+    """The live histories of a batch of users, in the columns of a model: their events in order, and the same summed.
 
-    Float32 [batch × items of the model]: positive = liked, negative = disliked, stored zeros = seen without a verdict.
-    Every stored entry is seen. Raises `InvalidHistories`.
+    `matrix` is float32 [batch × items of the model]: positive = liked, negative = disliked, stored zeros = seen without a verdict.
+    Every stored entry is seen. The events of row r stand at `offsets[r]:offsets[r + 1]` of `items`, `weights` and `times`,
+    oldest first; equal times keep the order in which they were given. Raises `InvalidHistories`.
     """
 
     matrix: csr_matrix
+    offsets: NDArray[np.int64]  # [batch + 1]
+    items: NDArray[np.int32]  # [events] columns
+    weights: NDArray[np.float32]  # [events]
+    times: NDArray[np.int64]  # [events] seconds since the epoch, UTC
 
     def __post_init__(self) -> None:
-        if not isinstance(self.matrix, csr_matrix) or self.matrix.dtype != np.float32:
-            dtype = getattr(self.matrix, "dtype", "no dtype")
-            raise InvalidHistories(f"histories are a csr_matrix of float32, not {type(self.matrix).__name__} of {dtype}")
-        if not np.isfinite(self.matrix.data).all():
-            row = int(np.searchsorted(self.matrix.indptr, np.flatnonzero(~np.isfinite(self.matrix.data))[0], side="right")) - 1
-            raise InvalidHistories(f"the history in row {row} holds a weight that is not a finite number")
-        if not self.matrix.has_canonical_format:
-            canonical = self.matrix.copy()
-            canonical.sum_duplicates()
-            object.__setattr__(self, "matrix", canonical)
+        _check_history_matrix(self.matrix)
+        for name, dtype in (("offsets", np.int64), ("items", np.int32), ("weights", np.float32), ("times", np.int64)):
+            column = getattr(self, name)
+            length = len(self) + 1 if name == "offsets" else len(self.items)
+            if column.shape != (length,) or column.dtype != dtype:
+                raise InvalidHistories(f"{name} is {column.dtype} {column.shape}, these histories need {np.dtype(dtype)} ({length},)")
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.items) or (np.diff(self.offsets) < 0).any():
+            raise InvalidHistories(f"offsets must rise from 0 to the {len(self.items)} events")
 
     def __len__(self) -> int:
         return int(self.matrix.shape[0])
 
     @classmethod
-    def from_events(cls, rows: ArrayLike, items: ArrayLike, weights: ArrayLike, *, shape: tuple[int, int]) -> "Histories":
-        """Histories from one entry an event: the row of its user, the column of its item, its weight; pairs are summed."""
+    def from_events(
+        cls, rows: ArrayLike, items: ArrayLike, weights: ArrayLike, times: ArrayLike | None = None, *, shape: tuple[int, int]
+    ) -> "Histories":
+        """Histories from one entry an event: the row of its user, the column of its item, its weight, its second.
+
+        Without times the order given is the order in time.
+        """
         places = tuple(np.asarray(places, dtype=np.int64) for places in (rows, items))
         with np.errstate(over="ignore"):
             strengths = np.asarray(weights, dtype=np.float64).astype(np.float32)
+        seconds = np.zeros(len(strengths), dtype=np.int64) if times is None else np.asarray(times, dtype=np.int64)
         for name, column, size in zip(("rows", "items"), places, shape, strict=True):
             if column.shape != strengths.shape:
                 raise InvalidHistories(f"{name} has the shape {column.shape}, weights {strengths.shape}; both have one entry an event")
             if len(column) and (column.min() < 0 or column.max() >= size):
                 raise InvalidHistories(f"{name} reach from {column.min()} to {column.max()}, outside 0 to {size - 1}")
-        return cls(coo_matrix((strengths, places), shape=shape).tocsr())
+        if seconds.shape != strengths.shape:
+            raise InvalidHistories(f"times has the shape {seconds.shape}, weights {strengths.shape}; both have one entry an event")
+        order = np.lexsort((seconds, places[0]))  # stable: equal times keep their order
+        offsets = np.r_[0, np.cumsum(np.bincount(places[0], minlength=shape[0]))].astype(np.int64)
+        matrix = coo_matrix((strengths, places), shape=shape).tocsr()
+        return cls(matrix, offsets, places[1][order].astype(np.int32), strengths[order], seconds[order])
+
+    @classmethod
+    def from_matrix(cls, matrix: csr_matrix) -> "Histories":
+        """Histories of which only the sums are known: one event an entry, all at one time, in the order of the columns."""
+        _check_history_matrix(matrix)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        times = np.zeros(matrix.nnz, dtype=np.int64)
+        return cls(matrix, matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data, times)
+
+    def take(self, rows: ArrayLike) -> "Histories":
+        """The histories of these rows, in this order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        offsets, events = _ranges(self.offsets[chosen], self.offsets[chosen + 1])
+        return Histories(self.matrix[chosen], offsets, self.items[events], self.weights[events], self.times[events])
+
+
+def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All places from each start to before its end, one range after the other, and where the ranges begin in them."""
+    offsets = np.r_[0, np.cumsum(ends - starts)].astype(np.int64)
+    return offsets, np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
+
+
+def _check_history_matrix(matrix: csr_matrix) -> None:
+    if not isinstance(matrix, csr_matrix) or matrix.dtype != np.float32:
+        dtype = getattr(matrix, "dtype", "no dtype")
+        raise InvalidHistories(f"histories are a csr_matrix of float32, not {type(matrix).__name__} of {dtype}")
+    if not np.isfinite(matrix.data).all():
+        row = int(np.searchsorted(matrix.indptr, np.flatnonzero(~np.isfinite(matrix.data))[0], side="right")) - 1
+        raise InvalidHistories(f"the history in row {row} holds a weight that is not a finite number")
 
 
 def _indices(ids: Sequence[str], vocabulary: list[str]) -> NDArray[np.int32]:

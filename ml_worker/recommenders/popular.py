@@ -4,10 +4,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
-from ml_worker.recommenders.interactions import Interactions
+from ml_worker.recommenders.interactions import Histories, Interactions
 
 
 class Popular(Recommender):
@@ -26,11 +25,11 @@ class Popular(Recommender):
     def _prepare(self, arrays: Arrays) -> None:
         pass
 
-    def _find_personal(self, matrix: csr_matrix) -> NDArray[np.bool_]:
-        return np.zeros(matrix.shape[0], dtype=np.bool_)
+    def _find_personal(self, histories: Histories) -> NDArray[np.bool_]:
+        return np.zeros(len(histories), dtype=np.bool_)
 
-    def _score(self, matrix: csr_matrix) -> NDArray[np.float32]:
-        return np.broadcast_to(self._popularity, matrix.shape)
+    def _score(self, histories: Histories) -> NDArray[np.float32]:
+        return np.broadcast_to(self._popularity, histories.matrix.shape)
 
-    def _contributions(self, history: NDArray[np.int32], weights: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        return np.zeros((len(ranked), len(history)))
+    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        return np.zeros((len(ranked), history.matrix.nnz))

@@ -48,6 +48,8 @@ def test_histories_sum_what_a_user_said_of_an_item(connection, events):
     assert read.user_ids == ["anna", "bert", "nobody"]
     assert read.counts == [2, 3, 0]
     np.testing.assert_allclose(read.histories.matrix.toarray(), [[-0.6, 1.0], [0.0, 0.0], [0.0, 0.0]], atol=1e-6)
+    assert read.histories.items.tolist() == [1, 0, 0, 0], "anna's films by time, then bert's"
+    assert read.histories.times[:2].tolist() == [1704067200, 1704153600]
     assert read.histories.matrix[1].nnz == 1, "liked and disliked: no verdict, and seen all the same"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.interactions import Interactions
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Division:
         relevant = self.withheld.matrix() > 0
         rows = np.flatnonzero(np.diff(relevant.indptr))
         gains = 1 / np.log2(np.arange(2, 12))
-        found = rank(Histories(self.training.matrix()[rows]))
+        found = rank(self.training.histories(rows))
         values = []
         for row, ranking in zip(rows, found, strict=True):
             wanted = relevant.indices[relevant.indptr[row] : relevant.indptr[row + 1]]

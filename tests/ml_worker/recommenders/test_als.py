@@ -25,7 +25,7 @@ def scores(model: Als, **weights: float) -> np.ndarray:
     """The score of every item for one history, keyed by column: `i3=1.0`."""
     columns = [int(name[1:]) for name in weights]
     matrix = csr_matrix((np.array([*weights.values()], dtype=np.float32), ([0] * len(columns), columns)), shape=(1, 40))
-    return model._score(matrix)[0]
+    return model.scores(Histories.from_matrix(matrix))[0]
 
 
 def test_fold_in_solves_the_equations_implicit_solves(model, drawn):
@@ -37,7 +37,7 @@ def test_fold_in_solves_the_equations_implicit_solves(model, drawn):
         reference = AlternatingLeastSquares(factors=8, alpha=1.0, regularization=float(model._fitted().arrays["regularization"]))
     reference.item_factors = model._fitted().arrays["item_factors"]
     solved = reference.recalculate_user(np.arange(60), csr_matrix((signed, matrix.indices, matrix.indptr), shape=matrix.shape))
-    assert model._score(matrix) == pytest.approx(solved @ reference.item_factors.T, abs=1e-4)
+    assert model.scores(drawn.histories()) == pytest.approx(solved @ reference.item_factors.T, abs=1e-4)
 
 
 def test_a_dislike_lowers_what_is_alike(model):
@@ -57,11 +57,10 @@ def test_what_was_seen_without_a_verdict_is_not_held_against_its_like(model):
 
 
 def test_the_contributions_of_a_history_add_up_to_the_score(model, drawn):
-    matrix = drawn.matrix()
     for row in range(5):
-        stored = matrix[row]
-        parts = model._contributions(stored.indices, stored.data, np.arange(40))
-        assert parts.sum(axis=1) == pytest.approx(model._score(stored)[0], abs=1e-5)
+        history = drawn.histories([row])
+        parts = model._contributions(history, np.arange(40))
+        assert parts.sum(axis=1) == pytest.approx(model.scores(history)[0], abs=1e-5)
 
 
 def test_dislikes_are_never_a_reason(model):
@@ -73,7 +72,7 @@ def test_dislikes_are_never_a_reason(model):
 def test_reasons_are_ordered_by_strength(model):
     asked = Histories.from_events([0] * 6, [0, 2, 4, 6, 8, 10], [1, 0.2, 0.5, 1, 0.1, 1], shape=(1, 40))
     rankings = model.recommend(asked, count=3)
-    parts = model._contributions(asked.matrix.indices, asked.matrix.data, rankings[0].items)
+    parts = model._contributions(asked, rankings[0].items)
     for reasons, of_item in zip(model.explain(asked, rankings, count=6)[0], parts, strict=True):
         strengths = dict(zip(asked.matrix.indices.tolist(), of_item, strict=True))
         assert [strengths[item] for item in reasons] == sorted((part for part in of_item if part > 0), reverse=True)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import (
@@ -78,6 +77,7 @@ class RecommenderContract:
         "ask",
         [
             lambda model: model.recommend(history({0: 1}, items=3), count=1),
+            lambda model: model.scores(history({0: 1}, items=3)),
             lambda model: model.explain(history({0: 1}, items=3), []),
             lambda model: model.is_personal(history({0: 1}, items=3)),
             lambda model: model.save(),
@@ -107,7 +107,7 @@ class RecommenderContract:
         assert [model.item_ids[item] for item in model.recommend(asked, count=3)[0].items] == ["x", "y"]
 
     def test_what_was_seen_is_never_offered_and_the_rest_is_offered_whole(self, drawn, model):
-        asked = Histories(drawn.matrix())
+        asked = drawn.histories()
         for ranking, row in zip(model.recommend(asked, count=1000), asked.matrix, strict=True):
             assert not set(ranking.items) & set(row.indices)
             assert len(ranking.items) == 40 - row.nnz == len(set(ranking.items))
@@ -115,19 +115,26 @@ class RecommenderContract:
             assert (np.diff(ranking.scores) <= 0).all()
             assert (ranking.items.dtype, ranking.scores.dtype) == (np.int32, np.float32)
 
+    def test_the_lists_are_ordered_by_the_scores(self, drawn, model):
+        asked = drawn.histories(np.arange(600) % 60)
+        scores = model.scores(asked)
+        assert (scores.shape, scores.dtype) == ((600, 40), np.float32)
+        assert np.isfinite(scores).all()
+        for ranking, of_user in zip(model.recommend(asked, count=5), scores, strict=True):
+            assert ranking.scores == pytest.approx(of_user[ranking.items], rel=1e-5)
+
     def test_who_has_seen_everything_gets_an_empty_list(self, model):
         (ranking,) = model.recommend(history(dict.fromkeys(range(40), 1.0), items=40), count=5)
         assert len(ranking.items) == len(ranking.scores) == 0
 
-    def test_no_users_no_lists(self, model):
-        asked = Histories(csr_matrix((0, 40), dtype=np.float32))
+    def test_no_users_no_lists(self, drawn, model):
+        asked = drawn.histories([])
         assert model.recommend(asked, count=5) == model.explain(asked, []) == []
 
     def test_a_user_is_answered_alike_alone_and_in_a_batch(self, drawn, model):
-        whole = drawn.matrix()
-        batch = model.recommend(Histories(whole[np.arange(1200) % 60]), count=5)
+        batch = model.recommend(drawn.histories(np.arange(1200) % 60), count=5)
         for row in (0, 17, 59):
-            (alone,) = model.recommend(Histories(whole[row]), count=5)
+            (alone,) = model.recommend(drawn.histories([row]), count=5)
             assert alone.items.tolist() == batch[row].items.tolist() == batch[row + 1140].items.tolist()
 
     def test_questions_that_do_not_fit_are_refused_by_name(self, model):
@@ -169,7 +176,7 @@ class RecommenderContract:
         loaded = load_recommender(files)
         assert type(loaded) is self.algorithm
         assert (loaded.item_ids, loaded.config) == (model.item_ids, model.config)
-        asked = Histories(drawn.matrix())
+        asked = drawn.histories()
         rankings = model.recommend(asked, count=7)
         assert equal(loaded.recommend(asked, count=7), rankings)
         assert str(loaded.explain(asked, rankings)) == str(model.explain(asked, rankings))
@@ -227,7 +234,7 @@ class RecommenderContract:
     )
     def test_odd_data_is_learnt_from(self, interactions, best):
         model = self.fitted(interactions)
-        asked = Histories(interactions.matrix())
+        asked = interactions.histories()
         rankings = model.recommend(asked, count=100)
         for ranking, row in zip(rankings, asked.matrix, strict=True):
             assert sorted([*ranking.items, *row.indices]) == list(range(len(model.item_ids)))
@@ -336,11 +343,11 @@ class Talkative(Popular):
 
     name = "talkative"
 
-    def _find_personal(self, matrix):
-        return np.ones(matrix.shape[0], dtype=bool)
+    def _find_personal(self, histories):
+        return np.ones(len(histories), dtype=bool)
 
-    def _contributions(self, history, weights, ranked):
-        return history[None, :] - np.where(np.arange(len(ranked)) < len(ranked) / 2, 20.0, 0.0)[:, None]
+    def _contributions(self, history, ranked):
+        return history.matrix.indices[None, :] - np.where(np.arange(len(ranked)) < len(ranked) / 2, 20.0, 0.0)[:, None]
 
 
 def test_only_liked_items_that_add_something_are_reasons(drawn):

@@ -73,9 +73,52 @@ def test_histories_sum_the_events_of_a_pair_and_keep_zeros():
     assert made.matrix.nnz == 2
 
 
+def listed(histories: Histories) -> list[list[tuple[int, float, int]]]:
+    """The events of each row."""
+    events = list(zip(histories.items.tolist(), histories.weights.tolist(), histories.times.tolist(), strict=True))
+    return [events[start:end] for start, end in zip(histories.offsets, histories.offsets[1:], strict=False)]
+
+
+def test_the_events_of_a_history_are_in_the_order_of_time_and_of_arrival():
+    made = Histories.from_events([1, 0, 1, 1, 1], [2, 1, 0, 2, 1], [1, -1, 0.5, 0.25, 0], [9, 8, 7, 7, 7], shape=(3, 4))
+    assert listed(made) == [[(1, -1, 8)], [(0, 0.5, 7), (2, 0.25, 7), (1, 0, 7), (2, 1, 9)], []]
+    assert made.matrix.toarray().tolist() == [[0, -1, 0, 0], [0.5, 0, 1.25, 0], [0, 0, 0, 0]]
+    assert (made.items.dtype, made.weights.dtype, made.times.dtype) == (np.int32, np.float32, np.int64)
+
+
+def test_without_times_the_order_given_is_the_order_in_time():
+    made = Histories.from_events([0, 0, 0], [2, 0, 1], [1, 1, 1], shape=(1, 3))
+    assert made.items.tolist() == [2, 0, 1]
+
+
+def test_some_of_the_histories_are_taken_in_the_order_asked():
+    made = Histories.from_events([0, 1, 1, 2], [0, 1, 2, 3], [1, 2, 3, 4], [4, 3, 2, 1], shape=(3, 4))
+    taken = made.take([2, 1, 2])
+    assert listed(taken) == [[(3, 4, 1)], [(2, 3, 2), (1, 2, 3)], [(3, 4, 1)]]
+    assert taken.matrix.toarray().tolist() == [[0, 0, 0, 4], [0, 2, 3, 0], [0, 0, 0, 4]]
+    assert listed(made.take([])) == []
+
+
+def test_the_histories_of_the_users_of_the_training_data():
+    made = Interactions.from_events(["b", "a", "b", "b"], list("yxxy"), [1, 0.5, 0, -1], [30, 20, 10, 30])
+    assert listed(made.histories()) == [[(0, 0.5, 20)], [(0, 0, 10), (1, 1, 30), (1, -1, 30)]]
+    assert (made.histories().matrix != made.matrix()).nnz == 0
+    assert listed(made.histories([1, 0], before=30)) == [[(0, 0, 10)], [(0, 0.5, 20)]]
+    assert listed(made.histories([1], before=10)) == [[]]
+    assert listed(made.histories([])) == []
+
+
+def test_events_and_offsets_that_do_not_fit_together_are_refused():
+    made = Histories.from_events([0], [1], [1], shape=(1, 2))
+    with pytest.raises(InvalidHistories, match=r"times is int64 \(2,\), these histories need int64 \(1,\)"):
+        Histories(made.matrix, made.offsets, made.items, made.weights, np.zeros(2, dtype=np.int64))
+    with pytest.raises(InvalidHistories, match="offsets must rise from 0 to the 1 events"):
+        Histories(made.matrix, np.array([0, 2]), made.items, made.weights, made.times)
+
+
 def test_histories_with_repeated_entries_are_summed_without_touching_the_original():
     given = csr_matrix((np.array([1, 2], dtype=np.float32), np.array([1, 1]), np.array([0, 2])), shape=(1, 2))
-    assert Histories(given).matrix.toarray().tolist() == [[0, 3]]
+    assert Histories.from_matrix(given).matrix.toarray().tolist() == [[0, 3]]
     assert given.nnz == 2
 
 
@@ -90,7 +133,7 @@ def test_histories_with_repeated_entries_are_summed_without_touching_the_origina
 )
 def test_what_is_no_history_is_refused(matrix, message):
     with pytest.raises(InvalidHistories, match=message):
-        Histories(matrix)
+        Histories.from_matrix(matrix)
 
 
 @pytest.mark.parametrize(
