@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 from ml_worker.recommenders.state import DamagedModel, State, pack, unpack
+from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
 Progress = Callable[[float, str], None]
 """Told the share done, 0 to 1, and a note for people; may raise to stop the training."""
@@ -77,6 +78,8 @@ class Recommender(ABC):
     """NDCG@10 that the contract test asks for on MovieLens ml-latest-small; how it is measured stands there."""
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
     """The distributions whose versions are noted in the saved model."""
+    can_update: ClassVar[bool] = False
+    """Whether there is a partial training."""
 
     def __init__(self, config: Config | None = None) -> None:
         if config is not None and not isinstance(config, self.Config):
@@ -101,11 +104,25 @@ class Recommender(ABC):
         popularity = interactions.popularity()
         if not (popularity > 0).any():
             raise NothingToLearn(f"none of {len(interactions)} interactions is positive in sum by user and item")
-        arrays = {"popularity": popularity, **self._fit(interactions, progress)}
-        for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise TrainingDiverged(f"{self.name}: {name} is not finite after training with {self.config!r}")
-        self._adopt(State(self.name, self.config.model_dump(mode="json"), interactions.item_ids, arrays))
+        self._learn({"popularity": popularity, **self._fit(interactions, progress)}, interactions)
+
+    def update(self, interactions: Interactions, *, since: int, progress: Progress = ignore) -> None:
+        """Bring the model up to all of `interactions`, of which those at index `since` and after are new to it.
+
+        A partial training: much quicker than `fit`, and close to what it would give. The others must be those it was fitted on.
+        If it fails or `progress` raises, what was learnt before stays. Raises `NotFitted`, `FullTrainingNeeded`, `TrainingDiverged`.
+        """
+        state = self._fitted()
+        if not self.can_update:
+            raise FullTrainingNeeded(f"{self.name} has no partial training")
+        earlier = Earlier.of(state, interactions, since=since)
+        self._learn({"popularity": earlier.popularity(), **self._update(earlier, progress)}, interactions)
+
+    @classmethod
+    def predicted_bytes(cls, config: Config, *, users: int, items: int, events: int) -> int:
+        """About how much memory a training takes at its peak, beside the interactions themselves."""
+        # Sorting and summing the events of the pairs takes a dozen numbers an event.
+        return 96 * events + 8 * (users + items) + cls._predicted_bytes(config, users, items, events)
 
     def is_personal(self, histories: Histories) -> NDArray[np.bool_]:
         """For each user, whether the answer is personal; else it is the popular items."""
@@ -189,6 +206,15 @@ class Recommender(ABC):
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         """Train and return the arrays that `_layout` declares, without touching `self`."""
 
+    def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
+        """As `_fit`, starting from the earlier model; written where `can_update`."""
+        raise NotImplementedError
+
+    @classmethod
+    def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
+        """What `_fit` takes at its peak beside some copies of the events."""
+        return 0
+
     @abstractmethod
     def _layout(self, items: int) -> Layout:
         """The arrays of a model of so many items, beside the common `popularity`."""
@@ -226,6 +252,12 @@ class Recommender(ABC):
         if histories.matrix.shape[1] != items:
             raise MismatchedHistories(f"the histories have {histories.matrix.shape[1]} columns, the model has {items} items")
         return items
+
+    def _learn(self, arrays: Arrays, interactions: Interactions) -> None:
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise TrainingDiverged(f"{self.name}: {name} is not finite after training with {self.config!r}")
+        self._adopt(State(self.name, self.config.model_dump(mode="json"), interactions.item_ids, arrays))
 
     def _adopt(self, state: State) -> None:
         items = len(state.item_ids)

@@ -1,7 +1,7 @@
 """The data recommenders learn from and the live histories they answer: plain arrays, checked once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,8 @@ class Interactions:
     items: NDArray[np.int32]  # [events] index into item_ids
     weights: NDArray[np.float32]  # [events]
     times: NDArray[np.int64]  # [events] seconds since the epoch, UTC
+    item_features: csr_matrix | None = None  # float32 [items × features], categories for instance
+    user_features: csr_matrix | None = None  # float32 [users × features], preferred categories for instance
 
     def __post_init__(self) -> None:
         for name, dtype in (("users", np.int32), ("items", np.int32), ("weights", np.float32), ("times", np.int64)):
@@ -39,6 +41,8 @@ class Interactions:
         _check_range("users", self.users, len(self.user_ids))
         _check_range("items", self.items, len(self.item_ids))
         _check_finite("weights", self.weights)
+        _check_features("item_features", self.item_features, len(self.item_ids))
+        _check_features("user_features", self.user_features, len(self.user_ids))
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -66,6 +70,11 @@ class Interactions:
             weights=strengths,
             times=np.asarray(times, dtype=np.int64),
         )
+
+    def part(self, events: NDArray[np.integer] | NDArray[np.bool_]) -> "Interactions":
+        """Only these events, given by index or mask; the vocabularies and features stay whole."""
+        columns = {name: getattr(self, name)[events] for name in ("users", "items", "weights", "times")}
+        return replace(self, **columns)
 
     def matrix(self) -> csr_matrix:
         """The weights as a float32 matrix [users × items]; several events of a pair are summed, zeros stay stored."""
@@ -220,3 +229,12 @@ def _check_finite(name: str, column: NDArray[np.float32]) -> None:
     wrong = np.flatnonzero(~np.isfinite(column))
     if len(wrong):
         raise InvalidInteractions(f"{name}[{wrong[0]}] is {column[wrong[0]]}, not a finite number")
+
+
+def _check_features(name: str, features: csr_matrix | None, rows: int) -> None:
+    if features is None:
+        return
+    if not isinstance(features, csr_matrix) or features.dtype != np.float32 or features.shape[0] != rows:
+        found = f"{type(features).__name__} of {getattr(features, 'dtype', 'no dtype')} {getattr(features, 'shape', '')}"
+        raise InvalidInteractions(f"{name} is a csr_matrix of float32 with {rows} rows, not {found}")
+    _check_finite(name, features.data)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.updating import Earlier
 
 
 class Popular(Recommender):
@@ -14,9 +15,14 @@ class Popular(Recommender):
 
     name: ClassVar[str] = "popular"
     quality_floor: ClassVar[float] = 0.17  # measured: 0.178
+    can_update: ClassVar[bool] = True
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         progress(1.0, f"{len(interactions)} interactions counted")
+        return {}
+
+    def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
+        progress(1.0, f"{len(earlier.interactions) - earlier.since} new interactions counted")
         return {}
 
     def _layout(self, items: int) -> Layout:

@@ -23,6 +23,7 @@ from ml_worker.recommenders.interactions import Histories, Interactions, Invalid
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import RECOMMENDERS, load_recommender
 from ml_worker.recommenders.state import DamagedModel, NewerModelFormat
+from ml_worker.recommenders.updating import FullTrainingNeeded
 
 
 def history(*rows: dict[int, float], items: int) -> Histories:
@@ -80,6 +81,7 @@ class RecommenderContract:
             lambda model: model.scores(history({0: 1}, items=3)),
             lambda model: model.explain(history({0: 1}, items=3), []),
             lambda model: model.is_personal(history({0: 1}, items=3)),
+            lambda model: model.update(events([], [], []), since=0),
             lambda model: model.save(),
             lambda model: model.item_ids,
         ],
@@ -242,6 +244,57 @@ class RecommenderContract:
         if best is not None:
             assert model.item_ids[rankings[-1].items[0]] == best
         assert equal(load_recommender(model.save()).recommend(asked, count=100), rankings)
+
+    def test_a_partial_training_comes_close_to_a_full_one(self, drawn, model):
+        """New events of old and new users, of old and new items; in the vocabulary the new ones stand between the old."""
+        names = [f"item {n}" if n != 13 else "item 1 and a half" for n in range(40)]
+        whole = Interactions.from_events(
+            [drawn.user_ids[user] for user in drawn.users], [names[item] for item in drawn.items], drawn.weights, drawn.times
+        )
+        early = np.flatnonzero((drawn.items != 13) & (drawn.users < 57) & (np.arange(len(drawn)) % 20 > 0))
+        order = np.r_[early, np.setdiff1d(np.arange(len(drawn)), early)]
+        first = Interactions.from_events(
+            *(
+                [names[index] for index in ids]
+                for names, ids in ((whole.user_ids, whole.users[early]), (whole.item_ids, whole.items[early]))
+            ),
+            whole.weights[early],
+            whole.times[early],
+        )
+        made = self.fitted(first)
+        if not self.algorithm.can_update:
+            with pytest.raises(FullTrainingNeeded, match=f"{self.algorithm.name} has no partial training"):
+                made.update(whole.part(order), since=len(early))
+            return
+        told: list[float] = []
+        made.update(whole.part(order), since=len(early), progress=lambda done, _note: told.append(done))
+        assert (told == sorted(told), max(told)) == (True, 1)
+        assert made.item_ids == whole.item_ids
+        assert made._popularity == pytest.approx(whole.popularity(), abs=1e-4)
+        expected = self.fitted(whole).recommend(whole.histories(), count=5)
+        found = made.recommend(whole.histories(), count=5)
+        common = [len(set(one.items) & set(other.items)) / 5 for one, other in zip(found, expected, strict=True)]
+        assert np.mean(common) > 0.7
+
+    def test_a_partial_training_on_other_data_is_refused(self, drawn, files):
+        if not self.algorithm.can_update:
+            return
+        made = load_recommender(files)
+        with pytest.raises(FullTrainingNeeded, match="39 items that the model knows are gone"):
+            made.update(events(["user 1"], ["item 1"], [1]), since=0)
+        with pytest.raises(FullTrainingNeeded, match=f"interactions from {len(drawn) + 1} on"):
+            made.update(drawn, since=len(drawn) + 1)
+        assert made.save() == files
+
+    def test_nothing_new_changes_nothing(self, drawn, model, files):
+        if self.algorithm.can_update:
+            made = load_recommender(files)
+            made.update(drawn, since=len(drawn))
+            assert equal(made.recommend(drawn.histories(), count=10), model.recommend(drawn.histories(), count=10))
+
+    def test_the_memory_of_a_training_is_predicted(self):
+        small, large = (self.algorithm.predicted_bytes(self.algorithm.Config(), users=n, items=n, events=100 * n) for n in (1_000, 5_000))
+        assert 0 < 4 * small < large
 
     def test_quality_on_movielens_is_not_below_the_floor(self, division):
         model = self.fitted(division.training)

@@ -53,12 +53,21 @@ def test_no_events_is_no_popularity():
         ({"items": np.array([-1, 0], dtype=np.int32)}, r"items\[0\] is -1, outside"),
         ({"weights": np.array([1, np.nan], dtype=np.float32)}, r"weights\[1\] is nan, not a finite number"),
         ({"item_ids": ("x", "x")}, "item_ids names 1 ids more than once"),
+        ({"item_features": csr_matrix((3, 1), dtype=np.float32)}, "item_features is a csr_matrix of float32 with 2 rows"),
+        ({"user_features": csr_matrix((2, 1))}, "not csr_matrix of float64"),
+        ({"user_features": csr_matrix(np.array([[1], [np.nan]], dtype=np.float32))}, r"user_features\[1\] is nan"),
         ({"user_ids": ("a", 7)}, r"user_ids\[1\] is int, not str"),
     ],
 )
 def test_arrays_that_are_no_interactions_are_refused(changes, message):
     with pytest.raises(InvalidInteractions, match=message):
         Interactions(**columns(**changes))
+
+
+def test_a_part_keeps_the_vocabularies():
+    made = Interactions(**columns()).part(np.array([False, True]))
+    assert (made.user_ids, made.item_ids) == (("a", "b"), ("x", "y"))
+    assert (made.users.tolist(), made.weights.tolist(), made.times.tolist()) == ([1], [-1], [6])
 
 
 def test_a_weight_too_large_for_float32_is_refused():
