@@ -1,9 +1,12 @@
-"""A small catalogue with a clear taste in it, and slots that run in the test."""
+"""A small catalogue with a clear taste in it, real ratings, and slots that run in the test."""
 
+import csv
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from psycopg import Connection
 
@@ -15,6 +18,7 @@ from ml_worker.handlers.base import Context, Handler
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.leases import Leases
 from ml_worker.ranking import Ranker
+from ml_worker.recommenders.interactions import Interactions
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 from ml_worker.slots import Slot
@@ -62,3 +66,13 @@ def catalogue(connection: Connection[Any]) -> None:
            SELECT 'u' || u, CASE u % 2 WHEN 0 THEN 'w' ELSE 'c' END || i, 'rating', 5, now() - (u * 10 + i) * interval '1 minute'
            FROM generate_series(0, 19) u, generate_series(0, 9) i WHERE i <> (u / 2) % 10"""
     )
+
+
+@pytest.fixture(scope="session")
+def ratings(movielens: Path) -> Interactions:
+    """Ratings as weights: 5 stars 1, 2.5 stars 0, half a star −0.8."""
+    with (movielens / "ratings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    stars = np.array([float(row["rating"]) for row in rows])
+    times = [int(row["timestamp"]) for row in rows]
+    return Interactions.from_events([row["userId"] for row in rows], [row["movieId"] for row in rows], (stars - 2.5) / 2.5, times)

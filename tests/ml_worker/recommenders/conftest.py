@@ -1,8 +1,6 @@
 """Interactions to learn from: drawn tastes, and the real ratings of MovieLens divided for measuring."""
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,16 +31,6 @@ class Division:
 def part(whole: Interactions, chosen: np.ndarray) -> Interactions:
     columns = (column[chosen] for column in (whole.users, whole.items, whole.weights, whole.times))
     return Interactions(whole.user_ids, whole.item_ids, *columns)
-
-
-@pytest.fixture(scope="session")
-def ratings(movielens: Path) -> Interactions:
-    """Ratings as weights: 5 stars 1, 2.5 stars 0, half a star −0.8."""
-    with (movielens / "ratings.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    stars = np.array([float(row["rating"]) for row in rows])
-    times = [int(row["timestamp"]) for row in rows]
-    return Interactions.from_events([row["userId"] for row in rows], [row["movieId"] for row in rows], (stars - 2.5) / 2.5, times)
 
 
 @pytest.fixture(scope="session")
