@@ -75,7 +75,7 @@ def _checked(answer: httpx2.Response) -> Any:
 
 def ensure_model(client: Client, report: Report) -> None:
     """Train the first model if there is none."""
-    if not any(model["is_current"] for model in client.get("/models")["data"]):
+    if not client.get("/models", status="live")["data"]:
         client.finish("train", {}, report)
 
 

@@ -17,6 +17,8 @@ class Payload(BaseModel):
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+    oldest_version: ClassVar[int] = 1
+    """The fields of all versions from this one on still mean the same, so that tasks queued before an upgrade are run after it."""
     queue: ClassVar[QueueName]
     max_attempts: ClassVar[int] = 3
 
@@ -32,16 +34,28 @@ class Payload(BaseModel):
 
 
 class TrainPayload(Payload):
-    """Train models on everything that happened and make the first of them current."""
+    """Train models on everything that happened; the first goes live unless it is worse than what is live, or than popularity."""
 
     kind = "train"
+    version = 2
     queue = "train"
 
-    scope: Literal["full"] = Field(default="full", description="How much is trained anew.")
-    algorithms: tuple[Algorithm, ...] = Field(
-        default=("als", "popular"), min_length=1, max_length=8, description="What to train; the first becomes the current model."
+    scope: Literal["full", "partial"] = Field(
+        default="full", description="full trains anew; partial brings the live version up to date with what happened since it was trained."
     )
-    refresh_lists: bool = Field(default=True, description="Whether all lists are computed anew with the new model.")
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("als", "popular"),
+        min_length=1,
+        max_length=8,
+        description="What to train; the first is to go live. A partial training updates what is live, whatever stands here.",
+    )
+    parameters: dict[Algorithm, dict[str, Any]] = Field(
+        default_factory=dict,
+        max_length=8,
+        description="Hyperparameters by algorithm; those left out keep their defaults.",
+        examples=[{"als": {"factors": 128}}],
+    )
+    refresh_lists: bool = Field(default=True, description="Whether all lists are computed anew when a version goes live.")
 
     @property
     def exclusive_key(self) -> str:
@@ -118,6 +132,7 @@ def parse(kind: str, version: int, payload: dict[str, Any]) -> Payload:
     known = PAYLOADS.get(kind)
     if known is None:
         raise PayloadNotUnderstood(f"no task kind is named {kind!r}; known are {', '.join(sorted(PAYLOADS))}")
-    if version != known.version:
-        raise PayloadNotUnderstood(f"{kind} payload version {version} is not understood; this process knows version {known.version}")
+    if not known.oldest_version <= version <= known.version:
+        understood = " to ".join(str(known_version) for known_version in sorted({known.oldest_version, known.version}))
+        raise PayloadNotUnderstood(f"{kind} payload version {version} is not understood; this process knows version {understood}")
     return known.model_validate(payload)

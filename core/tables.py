@@ -48,6 +48,11 @@ def reference(target: str, *, ondelete: str = "CASCADE", nullable: bool = False,
     return Field(default=None, sa_column=Column(Text, ForeignKey(target, ondelete=ondelete), nullable=nullable, **options))
 
 
+def model_version(**options: Any) -> Any:
+    """A nullable foreign key to a model version."""
+    return Field(default=None, sa_column=Column(BigInteger, ForeignKey("model_versions.id", ondelete="SET NULL"), **options))
+
+
 class User(SQLModel, table=True):
     """Somebody recommendations are made for; most have no account."""
 
@@ -196,21 +201,34 @@ class Task(SQLModel, table=True):
 
 
 class ModelVersion(SQLModel, table=True):
-    """A trained recommender in the registry; its arrays are an artifact in the store."""
+    """A trained recommender in the registry; its arrays are an artifact in the store, as long as they are kept."""
 
     __tablename__ = "model_versions"
-    __table_args__ = (Index("uq_model_versions_current", "is_current", unique=True, postgresql_where=text("is_current")),)
+    __table_args__ = (
+        Index("uq_model_versions_live", "status", unique=True, postgresql_where=text("status = 'live'")),
+        Index("ix_model_versions_source", "source", postgresql_where=text("source IS NOT NULL")),
+        CheckConstraint("status IN ('candidate', 'live', 'retired', 'refused')", name="status"),
+        CheckConstraint("scope IN ('full', 'partial')", name="scope"),
+        CheckConstraint("status <> 'live' OR artifact IS NOT NULL", name="artifact"),
+    )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     algorithm: str = Field(sa_type=Text)
-    artifact: str = Field(sa_type=Text)
+    scope: str = Field(default="full", sa_type=Text, sa_column_kwargs={"server_default": "full"})
+    status: str = Field(default="candidate", sa_type=Text, sa_column_kwargs={"server_default": "candidate"})
+    status_reason: str | None = Field(default=None, sa_type=Text)
+    artifact: str | None = Field(default=None, sa_type=Text)
     artifact_bytes: int = Field(sa_type=BigInteger)
     parameters: dict[str, Any] = document()
     metrics: dict[str, Any] = document()
+    gate: dict[str, Any] = document()
     data_window: dict[str, Any] = document()
     training_seconds: float
+    source: str | None = Field(default=None, sa_type=Text)
+    parent_id: int | None = model_version()
+    replaced_id: int | None = model_version()
     task_id: uuid.UUID | None = Field(default=None, foreign_key="tasks.id", ondelete="SET NULL")
-    is_current: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    live_at: datetime | None = timestamp()
     created_at: datetime = written_at()
 
 
@@ -221,9 +239,7 @@ class RecommendationList(SQLModel, table=True):
 
     user_id: str = reference("users.id", primary_key=True)
     list_id: uuid.UUID
-    model_version_id: int | None = Field(
-        default=None, sa_column=Column(BigInteger, ForeignKey("model_versions.id", ondelete="SET NULL"), index=True)
-    )
+    model_version_id: int | None = model_version(index=True)
     entries: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     is_cold: bool
     history_count: int

@@ -13,6 +13,9 @@ from ml_worker.recommenders.interactions import Histories, Interactions
 NEUTRAL_RATING = 2.5
 """The rating that says nothing: 5 stars weigh +1, 0.5 stars −0.8 times the weight of ratings."""
 
+LAST_ID = 2**63 - 1
+"""No interaction has a greater id."""
+
 # Row numbers stand for ids, so that every row has the same width and the whole table is read as one array.
 _COPY = """
 COPY (
@@ -24,7 +27,7 @@ COPY (
     FROM interactions
     JOIN numbered_users ON numbered_users.id = user_id
     JOIN numbered_items ON numbered_items.id = item_id
-    ORDER BY occurred_at, interactions.id
+    ORDER BY interactions.id > {after}, occurred_at, interactions.id
 ) TO STDOUT (FORMAT binary)
 """
 _HEADER_BYTES, _TRAILER_BYTES = 19, 2
@@ -41,16 +44,17 @@ _ROW = np.dtype(
 )  # fmt: skip
 
 
-def read_interactions(connection: Connection[Any], weights: Mapping[str, float]) -> Interactions:
+def read_interactions(connection: Connection[Any], weights: Mapping[str, float], *, after: int = LAST_ID) -> Interactions:
     """Everything that happened, oldest first. Every item is in the vocabulary, also those nobody met.
 
-    `weights` maps an interaction type to its strength; see `strength`.
+    `weights` maps an interaction type to its strength; see `strength`. What arrived after the interaction with the id `after`
+    comes last, again oldest first. Must be the first to use its transaction, which from then on sees nothing newer.
     """
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # the vocabularies and the rows must agree
     user_ids = [row[0] for row in connection.execute("SELECT DISTINCT user_id FROM interactions ORDER BY user_id")]
     item_ids = [row[0] for row in connection.execute("SELECT id FROM items ORDER BY id")]
     types = list(weights)
-    with connection.cursor() as cursor, cursor.copy(sql.SQL(_COPY).format(types=sql.Literal(types))) as copy:
+    with connection.cursor() as cursor, cursor.copy(sql.SQL(_COPY).format(types=sql.Literal(types), after=sql.Literal(after))) as copy:
         data = b"".join(copy)
     rows = np.frombuffer(data, dtype=_ROW, offset=_HEADER_BYTES, count=(len(data) - _HEADER_BYTES - _TRAILER_BYTES) // _ROW.itemsize)
     return Interactions(
@@ -71,6 +75,25 @@ def strength(types: NDArray[np.intp], values: NDArray[np.float32], weights: Mapp
     scales = np.array(list(weights.values()), dtype=np.float32)
     is_rating = types == list(weights).index("rating")
     return scales[types] * np.where(is_rating, (values - NEUTRAL_RATING) / NEUTRAL_RATING, values).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How many interactions there are up to the one with some id, how many came later, and the id of the latest (0 for none)."""
+
+    known_count: int
+    new_count: int
+    last_id: int
+
+
+def read_arrivals(connection: Connection[Any], *, after: int = LAST_ID) -> Arrivals:
+    """What came after the interaction with the id `after`, by the order in which the database took it in."""
+    counts = (
+        "SELECT count(*) FILTER (WHERE id <= %(after)s), count(*) FILTER (WHERE id > %(after)s), coalesce(max(id), 0) FROM interactions"
+    )
+    row = connection.execute(counts, {"after": after}).fetchone()
+    assert row is not None
+    return Arrivals(*row)
 
 
 @dataclass(frozen=True, slots=True)

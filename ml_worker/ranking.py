@@ -1,20 +1,26 @@
-"""Makes the lists that are stored: live histories through the current model, with a reason for every entry."""
+"""Makes the lists that are stored: live histories through the live model, with a reason for every entry."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from psycopg import Connection
 
 from core.database import Pool, transaction
 from core.lists import ComputedList, Entry, Reason
 from ml_worker import dataset
 from ml_worker.recommenders.base import Ranking
-from ml_worker.registry import Registry, ServedModel
+from ml_worker.registry import ModelUnusable, Registry, ServedModel
 
 
 class NoModel(Exception):
-    """There is no current model yet."""
+    """No model can be served: `code` for programs, the message says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +33,9 @@ class Ranker:
     list_length: int
 
     def compute(self, user_ids: Sequence[str]) -> dict[str, ComputedList]:
-        """The lists of those of the users that exist, by user id. Raises `NoModel` before the first training."""
+        """The lists of those of the users that exist, by user id. Raises `NoModel`, before the first training for instance."""
         with transaction(self.pool) as connection:
-            model = self.registry.current(connection)
-            if model is None:
-                raise NoModel
+            model = self._model(connection)
             read = dataset.read_histories(connection, user_ids, columns=model.columns, weights=self.weights)
             is_hidden = dataset.read_hidden(connection, model.columns)
         recommender = model.recommender
@@ -49,6 +53,15 @@ class Ranker:
             )
             for row, user_id in enumerate(read.user_ids)
         }
+
+    def _model(self, connection: Connection[Any]) -> ServedModel:
+        try:
+            model = self.registry.current(connection)
+        except ModelUnusable as error:
+            raise NoModel("model_unusable", str(error)) from error
+        if model is None:
+            raise NoModel("no_model", "no model has been trained yet: submit a `train` task first")
+        return model
 
 
 def _entries(

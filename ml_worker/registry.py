@@ -1,30 +1,54 @@
-"""The registry of model versions: publishes trained models and serves the current one from memory."""
+"""The registry of model versions: publishes trained models and serves the live one from memory."""
 
 import threading
+import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 
-from core.artifacts import ArtifactStore
+from core import model_versions
+from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore
 from core.log import get_logger
-from core.statement import Statement, nothing
+from core.model_versions import NewVersion, Scope
+from core.statement import Statement
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.interactions import Interactions
-from ml_worker.recommenders.registry import load_recommender
+from ml_worker.recommenders.registry import UnknownAlgorithm, load_recommender
+from ml_worker.recommenders.state import DamagedModel, NewerModelFormat
+
+UNUSABLE: Final = (ArtifactNotFound, ArtifactDamaged, DamagedModel, NewerModelFormat, UnknownAlgorithm)
+"""Why an artifact cannot be served."""
+
+RETRY_SECONDS: Final = 30.0
+
+
+class ModelUnusable(Exception):
+    """The live version cannot be loaded, and nothing else is in memory; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A fitted recommender that is not in the registry yet, and what it was fitted on."""
+    """A fitted recommender that is not in the registry yet, and how it came about.
+
+    `metrics` are what was measured, `gate` what was made of it: its `verdict` is `refused` if the model must not go live,
+    and `reason` says why.
+    """
 
     recommender: Recommender
-    interactions: Interactions
+    window: Mapping[str, Any]
     training_seconds: float
+    scope: Scope = "full"
+    parent_id: int | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_refused(self) -> bool:
+        return self.gate.get("verdict") == "refused"
 
 
 @dataclass(frozen=True)
@@ -40,20 +64,13 @@ class ServedModel:
         return {item_id: column for column, item_id in enumerate(self.recommender.item_ids)}
 
 
-_INSERT = """
-INSERT INTO model_versions (id, algorithm, artifact, artifact_bytes, parameters, data_window, training_seconds, task_id, is_current)
-OVERRIDING SYSTEM VALUE
-VALUES (%(id)s, %(algorithm)s, %(artifact)s, %(artifact_bytes)s, %(parameters)s, %(data_window)s, %(training_seconds)s,
-        %(task_id)s, %(is_current)s)
-"""
-
-
 class Registry:
-    """Model versions in the database, their arrays in the artifact store, the current one in this process's memory."""
+    """Model versions in the database, their arrays in the artifact store, the live one in this process's memory."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self.store = store
         self._served: ServedModel | None = None
+        self._unusable: tuple[int, float] | None = None  # a version that could not be loaded, and when to try again
         self._loading = threading.Lock()
 
     @property
@@ -62,22 +79,30 @@ class Registry:
         return self._served.version_id if self._served else None
 
     def publish(
-        self, connection: Connection[Any], trained: Sequence[TrainedModel], *, task_id: uuid.UUID
+        self, connection: Connection[Any], trained: Sequence[TrainedModel], *, task_id: uuid.UUID, replaced_id: int | None, keep: int
     ) -> tuple[list[int], tuple[Statement[Any], ...]]:
         """Store the arrays now and return the reserved version ids with the statements that make the versions known.
 
-        The first becomes current when the statements are committed; until then the arrays are files nobody points to.
+        The first goes live in place of `replaced_id`, which it was judged against, unless it is refused; the others are candidates.
+        Until the statements are committed the arrays are files nobody points to. `keep`: see `core.model_versions.let_go`.
         """
-        reserve = "SELECT nextval(pg_get_serial_sequence('model_versions', 'id')) FROM generate_series(1, %s)"
-        versions = [int(row[0]) for row in connection.execute(reserve, (len(trained),))]
-        statements: list[Statement[Any]] = [Statement("UPDATE model_versions SET is_current = false WHERE is_current", {}, nothing)]
+        versions = model_versions.reserve(len(trained)).run(connection)
+        statements: list[Statement[Any]] = []
         for version, model in zip(versions, trained, strict=True):
-            statements.append(self._insertion(version, model, task_id=task_id, is_current=version == versions[0]))
-        return versions, tuple(statements)
+            status, reason = ("refused", model.gate.get("reason")) if model.is_refused else ("candidate", None)
+            statements.append(model_versions.insert(self._store(version, model, task_id), status=status, reason=reason))  # type: ignore[arg-type]
+        if not trained[0].is_refused:
+            reason, otherwise = trained[0].gate.get("reason"), "another version went live while this one was trained"
+            statements += model_versions.go_live(versions[0], replaced_id=replaced_id, reason=reason, otherwise=otherwise)
+        return versions, (*statements, model_versions.let_go(keep=keep))
 
     def current(self, connection: Connection[Any]) -> ServedModel | None:
-        """The current model version, loaded when it changed; None before the first training."""
-        row = connection.execute("SELECT id, artifact FROM model_versions WHERE is_current").fetchone()
+        """The live version, loaded when it changed; None before the first training.
+
+        If it cannot be loaded, what is in memory is served on, and it is tried again now and then. Raises `ModelUnusable` if
+        there is nothing in memory.
+        """
+        row = connection.execute("SELECT id, artifact FROM model_versions WHERE status = 'live'").fetchone()
         if row is None:
             return None
         version_id, artifact = row
@@ -86,32 +111,54 @@ class Registry:
             with self._loading:
                 served = self._served
                 if served is None or served.version_id != version_id:
-                    served = ServedModel(version_id, load_recommender(self.store.get(artifact)))
-                    self._served = served  # one assignment: whoever ranks right now finishes with the model it began with
-                    get_logger(__name__).info("model loaded", version=version_id, algorithm=served.recommender.name)
+                    served = self._load(version_id, artifact)
         return served
 
-    def _insertion(self, version: int, model: TrainedModel, *, task_id: uuid.UUID, is_current: bool) -> Statement[None]:
+    def load(self, artifact: str) -> Recommender:
+        """The recommender with these arrays, verified. Raises one of `UNUSABLE`."""
+        return load_recommender(self.store.get(artifact))
+
+    def _load(self, version_id: int, artifact: str) -> ServedModel:
+        if self._served and self._unusable and self._unusable[0] == version_id and time.monotonic() < self._unusable[1]:
+            return self._served
+        log = get_logger(__name__)
+        try:
+            served = ServedModel(version_id, self.load(artifact))
+        except UNUSABLE as error:
+            self._unusable = (version_id, time.monotonic() + RETRY_SECONDS)
+            if self._served is None:
+                raise ModelUnusable(f"the live model version {version_id} cannot be loaded: {error}; roll back, or train anew") from error
+            log.error("model not loaded; the one before is served on", version=version_id, served=self.served_version, reason=str(error))
+            return self._served
+        self._served = served  # one assignment: whoever ranks right now finishes with the model it began with
+        log.info("model loaded", version=version_id, algorithm=served.recommender.name)
+        return served
+
+    def _store(self, version: int, model: TrainedModel, task_id: uuid.UUID) -> NewVersion:
         stored = self.store.put(model.recommender.save())
-        params = {
-            "id": version,
-            "algorithm": model.recommender.name,
-            "artifact": stored.key,
-            "artifact_bytes": stored.size,
-            "parameters": Jsonb(model.recommender.config.model_dump(mode="json")),
-            "data_window": Jsonb(_window(model.interactions)),
-            "training_seconds": model.training_seconds,
-            "task_id": task_id,
-            "is_current": is_current,
-        }
-        return Statement(_INSERT, params, nothing)
+        return NewVersion(
+            id=version,
+            algorithm=model.recommender.name,
+            artifact=stored.key,
+            artifact_bytes=stored.size,
+            training_seconds=model.training_seconds,
+            scope=model.scope,
+            parameters=model.recommender.config.model_dump(mode="json"),
+            metrics=model.metrics,
+            gate=model.gate,
+            data_window=model.window,
+            parent_id=model.parent_id,
+            task_id=task_id,
+        )
 
 
-def _window(interactions: Interactions) -> dict[str, Any]:
+def window(interactions: Interactions, *, last_id: int) -> dict[str, Any]:
+    """What a model was trained on, for the registry. `last_id` is the interaction that arrived last."""
     return {
         "user_count": len(interactions.user_ids),
         "item_count": len(interactions.item_ids),
         "interaction_count": len(interactions),
         "first_at": int(interactions.times.min()),
         "last_at": int(interactions.times.max()),
+        "last_id": last_id,
     }

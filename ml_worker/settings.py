@@ -27,6 +27,9 @@ class WorkerSettings(CoreSettings):
     )
     child_memory_mb: int | None = Field(default=None, ge=64, description="Memory a training may use; without it, whatever there is.")
     child_seconds: float = Field(default=21_600.0, gt=0, description="How long a training may take.")
+    models_kept: int = Field(
+        default=10, ge=1, le=1000, description="How many of the newest versions of either scope, full and partial, keep their arrays."
+    )
     worker_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics; 0.0.0.0 for all.")
     worker_port: int = Field(default=0, ge=0, le=65535, description="Port of the worker's health and metrics; 0 serves none.")
     list_length: int = Field(default=100, ge=1, le=1000, description="Entries kept in each stored list.")

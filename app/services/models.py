@@ -1,13 +1,150 @@
-"""The registry of trained models, as it is shown."""
+"""The registry of trained models: shown, compared, and by hand put live or taken back."""
 
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from fastapi.concurrency import run_in_threadpool
+from psycopg import AsyncConnection
 
-from core.tables import ModelVersion
+from app.errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate, RequestInvalid
+from core import audit, model_versions, tasks
+from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, StoredFile
+from core.messages import RefreshListsPayload
+from core.model_versions import PromotionRefused, Status
+from core.statement import Row
 
 
-async def list_model_versions(session: AsyncSession) -> Sequence[ModelVersion]:
-    """Every model version, newest first."""
-    return (await session.exec(select(ModelVersion).order_by(col(ModelVersion.id).desc()))).all()
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something to the registry, and in which request."""
+
+    account_id: str
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Another version is live; the lists follow by the task, if lists are to be refreshed and nothing does it already."""
+
+    live: Row
+    replaced_id: int | None
+    refresh_task_id: uuid.UUID | None
+
+
+async def list_models(connection: AsyncConnection[Any], *, statuses: Sequence[Status] | None, before: int | None, limit: int) -> list[Row]:
+    """Up to `limit` versions, newest first, from the one before `before` on."""
+    return await model_versions.page(statuses=statuses, before=before, limit=limit).run_async(connection)
+
+
+async def get_model(connection: AsyncConnection[Any], version_id: int) -> Row:
+    """One version. Raises `ModelNotFound`."""
+    found = await model_versions.find(version_id).run_async(connection)
+    if found is None:
+        raise ModelNotFound(version_id)
+    return found
+
+
+async def get_models(connection: AsyncConnection[Any], version_ids: Sequence[int]) -> list[Row]:
+    """Several versions in the order asked for. Raises `ModelNotFound` for the first that does not exist."""
+    found = {row["id"]: row for row in await model_versions.find_all(version_ids).run_async(connection)}
+    for version_id in version_ids:
+        if version_id not in found:
+            raise ModelNotFound(version_id)
+    return [found[version_id] for version_id in dict.fromkeys(version_ids)]
+
+
+def find_files(artifacts: ArtifactStore, version: Row) -> dict[str, StoredFile]:
+    """The files of a version with their checksums; none if they are no longer kept or cannot be read."""
+    try:
+        return artifacts.files(version["artifact"]) if version["artifact"] else {}
+    except (ArtifactNotFound, ArtifactDamaged):
+        return {}
+
+
+async def promote(
+    connection: AsyncConnection[Any],
+    artifacts: ArtifactStore,
+    version_id: int,
+    *,
+    force: bool,
+    reason: str | None,
+    refresh_lists: bool,
+    actor: Actor,
+) -> Change:
+    """Put a version live and remember who did it, both or neither.
+
+    Raises `ModelNotFound`, `ModelRefusedByGate`, `ModelNotPromotable`, or `RequestInvalid` if a forced promotion has no reason.
+    """
+    await model_versions.lock().run_async(connection)
+    version, live = await get_model(connection, version_id), await model_versions.find_live().run_async(connection)
+    _allow(lambda: model_versions.check_promotion(version, force=force, reason=reason))
+    await _check_artifact(artifacts, version)
+    replaced_id = live["id"] if live else None
+    why = f"promoted by hand: {reason}" if reason else "promoted by hand"
+    for statement in model_versions.go_live(version_id, replaced_id=replaced_id, reason=why, otherwise=why):
+        await statement.run_async(connection)
+    details = {
+        "force": force,
+        "reason": reason,
+        "status": version["status"],
+        "gate": version["gate"].get("verdict"),
+        "replaced": replaced_id,
+    }
+    await audit.record(
+        actor=actor.account_id, action="model.promote", subject=f"model:{version_id}", details=details, correlation_id=actor.correlation_id
+    ).run_async(connection)
+    return await _changed(connection, version_id, replaced_id=replaced_id, refresh_lists=refresh_lists, actor=actor)
+
+
+async def roll_back(
+    connection: AsyncConnection[Any], artifacts: ArtifactStore, *, reason: str | None, refresh_lists: bool, actor: Actor
+) -> Change:
+    """Put back what the live version replaced, under audit. Raises `ModelNotPromotable`."""
+    await model_versions.lock().run_async(connection)
+    live = await model_versions.find_live().run_async(connection)
+    before = await model_versions.find(live["replaced_id"] or 0).run_async(connection) if live else None
+    _allow(lambda: model_versions.check_rollback(live, before))
+    assert live is not None
+    assert before is not None
+    await _check_artifact(artifacts, before)
+    for statement in model_versions.roll_back(live):
+        await statement.run_async(connection)
+    await audit.record(
+        actor=actor.account_id,
+        action="model.rollback",
+        subject=f"model:{before['id']}",
+        details={"reason": reason, "replaced": live["id"]},
+        correlation_id=actor.correlation_id,
+    ).run_async(connection)
+    return await _changed(connection, before["id"], replaced_id=live["id"], refresh_lists=refresh_lists, actor=actor)
+
+
+async def _check_artifact(artifacts: ArtifactStore, version: Row) -> None:
+    try:
+        await run_in_threadpool(artifacts.get, version["artifact"])
+    except (ArtifactNotFound, ArtifactDamaged) as error:
+        raise ModelNotPromotable(f"Version {version['id']} cannot be served: {error}.") from error
+
+
+_PROBLEMS: Final = {"was_refused": ModelRefusedByGate}
+
+
+def _allow(check: Any) -> None:
+    try:
+        check()
+    except PromotionRefused as error:
+        if error.code == "no_reason":
+            raise RequestInvalid.because("reason", str(error)) from None
+        told = str(error)
+        raise _PROBLEMS.get(error.code, ModelNotPromotable)(f"{told[0].upper()}{told[1:]}.") from None
+
+
+async def _changed(connection: AsyncConnection[Any], live_id: int, *, replaced_id: int | None, refresh_lists: bool, actor: Actor) -> Change:
+    task_id = None
+    if refresh_lists:
+        statement = tasks.submit(RefreshListsPayload(), owner=actor.account_id, correlation_id=actor.correlation_id)
+        submitted = await statement.run_async(connection)
+        task_id = submitted.id if submitted else None
+    return Change(await get_model(connection, live_id), replaced_id, task_id)

@@ -11,7 +11,7 @@ from core.lists import ComputedList
 from core.messages import Payload
 from core.statement import Statement
 from core.topology import QueueName
-from ml_worker.ranking import Ranker
+from ml_worker.ranking import NoModel, Ranker
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 
@@ -50,9 +50,9 @@ class Product:
 Answer = Product | PermanentFailure
 
 
-def no_model() -> PermanentFailure:
-    """What a task gets that needs a model before the first training."""
-    return PermanentFailure("no_model", "no model has been trained yet: submit a `train` task first")
+def no_model(error: NoModel) -> PermanentFailure:
+    """What a task gets that needs a model when there is none."""
+    return PermanentFailure(error.code, str(error))
 
 
 class ReportProgress(Protocol):

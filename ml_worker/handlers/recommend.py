@@ -12,8 +12,8 @@ def run(jobs: Sequence[Job[RecommendPayload]], context: Context) -> list[Answer]
     """Compute the lists of all users of the batch in one go."""
     try:
         lists = context.ranker.compute(sorted({job.payload.user_id for job in jobs}))
-    except NoModel:
-        return [no_model() for _ in jobs]
+    except NoModel as error:
+        return [no_model(error) for _ in jobs]
     return [_answer(job.payload.user_id, lists) for job in jobs]
 
 

@@ -15,8 +15,8 @@ def run(jobs: Sequence[Job[RecommendManyPayload]], context: Context) -> list[Ans
     """Compute in batches of users, reporting progress after each."""
     try:
         return [_compute(job.payload, context) for job in jobs]
-    except NoModel:
-        return [no_model() for _ in jobs]
+    except NoModel as error:
+        return [no_model(error) for _ in jobs]
 
 
 def _compute(payload: RecommendManyPayload, context: Context) -> Product:

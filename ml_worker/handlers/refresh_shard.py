@@ -16,8 +16,8 @@ def run(jobs: Sequence[Job[RefreshShardPayload]], context: Context) -> list[Answ
     """Compute in batches of users, reporting progress after each."""
     try:
         return [_refresh(job.payload, context) for job in jobs]
-    except NoModel:
-        return [no_model() for _ in jobs]
+    except NoModel as error:
+        return [no_model(error) for _ in jobs]
 
 
 def _refresh(payload: RefreshShardPayload, context: Context) -> Product:

@@ -1,19 +1,25 @@
-"""`train`: fits models on everything that happened; the first of them becomes the current model."""
+"""`train`: fits models on everything that happened, or brings the live one up to date; the first of them goes live."""
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from core import tasks
+from core import model_versions, tasks
 from core.database import transaction
 from core.messages import RefreshListsPayload, TrainPayload
-from ml_worker import dataset
-from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, ReportProgress, Retry
-from ml_worker.recommenders.base import NothingToLearn
+from core.statement import Row
+from ml_worker import dataset, training
+from ml_worker.dataset import Arrivals
+from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, Retry
+from ml_worker.recommenders.base import NothingToLearn, TrainingDiverged
 from ml_worker.recommenders.interactions import Interactions
-from ml_worker.recommenders.registry import RECOMMENDERS
-from ml_worker.registry import TrainedModel
+from ml_worker.recommenders.registry import UnknownAlgorithm
+from ml_worker.recommenders.updating import FullTrainingNeeded
+from ml_worker.registry import UNUSABLE, TrainedModel, window
+from ml_worker.training import InvalidParameters, TooLarge
 
-READING_SHARE = 0.1
+MAX_DRIFT = 0.01
+"""A partial training starts from sums over the old interactions; of those at most this share may have been deleted meanwhile."""
 
 
 def run(jobs: Sequence[Job[TrainPayload]], context: Context) -> list[Answer]:
@@ -22,48 +28,116 @@ def run(jobs: Sequence[Job[TrainPayload]], context: Context) -> list[Answer]:
 
 
 def _train(job: Job[TrainPayload], context: Context) -> Answer:
-    if unknown := [name for name in job.payload.algorithms if name not in RECOMMENDERS]:
-        known = ", ".join(sorted(RECOMMENDERS))
-        return PermanentFailure("unknown_algorithm", f"no algorithm is named {', '.join(unknown)}; known are {known}")
-    context.progress(0.0, "reading interactions")
-    with transaction(context.pool) as connection:
-        interactions = dataset.read_interactions(connection, context.settings.interaction_weights)
+    train = _train_partial if job.payload.scope == "partial" else _train_full
     try:
-        trained = [
-            _fit(name, interactions, _stage(context.progress, number, job.payload.algorithms))
-            for number, name in enumerate(job.payload.algorithms)
-        ]
+        return train(job, context)
+    except (UnknownAlgorithm, InvalidParameters) as error:
+        return PermanentFailure(error.code if isinstance(error, InvalidParameters) else "unknown_algorithm", str(error))
     except NothingToLearn:
         return PermanentFailure("no_data", "nobody has liked anything yet: import or record some interactions first")
+    except TooLarge as error:
+        return PermanentFailure("memory_limit", str(error))
+    except TrainingDiverged as error:
+        return PermanentFailure("training_diverged", str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a training knows when it begins."""
+
+    interactions: Interactions
+    arrivals: Arrivals
+    live: Row | None
+
+
+def _read(context: Context, *, after: int = dataset.LAST_ID) -> _Read:
+    context.progress(0.0, "reading interactions")
     with transaction(context.pool) as connection:
-        versions, effects = context.registry.publish(connection, trained, task_id=job.task.id)
-    if job.payload.refresh_lists:
+        interactions = dataset.read_interactions(connection, context.settings.interaction_weights, after=after)
+        read = _Read(interactions, dataset.read_arrivals(connection, after=after), model_versions.find_live().run(connection))
+    if not len(interactions):
+        raise NothingToLearn("there are no interactions")
+    return read
+
+
+def _train_full(job: Job[TrainPayload], context: Context) -> Answer:
+    recipes = training.recipes(job.payload.algorithms, job.payload.parameters)
+    read = _read(context)
+    known = window(read.interactions, last_id=read.arrivals.last_id)
+    training.check_memory(recipes, read.interactions, limit_mb=context.settings.child_memory_mb)
+    trained = training.fit_all(recipes, read.interactions, window=known, progress=context.progress)
+    return _publish(job, context, trained, read)
+
+
+def _train_partial(job: Job[TrainPayload], context: Context) -> Answer:
+    with transaction(context.pool) as connection:
+        live = model_versions.find_live().run(connection)
+        last_id = live["data_window"].get("last_id") if live else None
+        arrivals = dataset.read_arrivals(connection, after=last_id or 0)
+    if why := _nothing_to_update(live, arrivals):
+        return _skipped(why)
+    assert live is not None
+    try:
+        model = context.registry.load(live["artifact"])
+        read = _read(context, after=live["data_window"]["last_id"])
+        training.check_memory([model], read.interactions, limit_mb=context.settings.child_memory_mb)
+        known = window(read.interactions, last_id=read.arrivals.last_id)
+        updated = training.update(
+            model, read.interactions, since=read.arrivals.known_count, window=known, parent_id=live["id"], progress=context.progress
+        )
+    except (FullTrainingNeeded, *UNUSABLE) as error:
+        return _skipped(f"version {live['id']} cannot be updated: {error}; a full training can")
+    return _publish(job, context, [updated], read)
+
+
+def _nothing_to_update(live: Row | None, arrivals: Arrivals) -> str | None:
+    """Why there is nothing that a partial training could do."""
+    if live is None:
+        return "no version is live; a full training makes one"
+    if live["data_window"].get("last_id") is None:
+        return f"version {live['id']} does not say which of the interactions here it knows; a full training does"
+    if not arrivals.new_count:
+        return f"nothing has happened since version {live['id']} was trained"
+    known = live["data_window"]["interaction_count"]
+    if abs(known - arrivals.known_count) > MAX_DRIFT * known:
+        return f"of the {known:,} interactions that version {live['id']} was trained on {arrivals.known_count:,} are here; train in full"
+    return None
+
+
+def _skipped(why: str) -> Product:
+    return Product({"scope": "partial", "models": [], "is_skipped": True, "note": why})
+
+
+def _publish(job: Job[TrainPayload], context: Context, trained: Sequence[TrainedModel], read: _Read) -> Product:
+    replaced_id = read.live["id"] if read.live else None
+    with transaction(context.pool) as connection:
+        versions, effects = context.registry.publish(
+            connection, trained, task_id=job.task.id, replaced_id=replaced_id, keep=context.settings.models_kept
+        )
+    if job.payload.refresh_lists and not trained[0].is_refused:
         effects += (
             tasks.submit(RefreshListsPayload(), owner=job.task.owner, parent_id=job.task.id, correlation_id=job.task.correlation_id),
         )
+    models = [_told(version, model) for version, model in zip(versions, trained, strict=True)]
     result = {
-        "interaction_count": len(interactions),
-        "models": [{"id": version, "algorithm": model.recommender.name} for version, model in zip(versions, trained, strict=True)],
+        "scope": job.payload.scope,
+        "interaction_count": len(read.interactions),
+        "new_count": read.arrivals.new_count if job.payload.scope == "partial" else None,
+        "models": models,
+        "is_skipped": False,
+        "note": None,
     }
     return Product(result, effects=effects)
 
 
-def _stage(progress: ReportProgress, number: int, algorithms: Sequence[str]) -> ReportProgress:
-    """Map the share done of one algorithm into the share done of the task."""
-    width = (1 - READING_SHARE) / len(algorithms)
-
-    def report(done: float, note: str | None = None) -> None:
-        prefix = f"training {algorithms[number]}"
-        progress(READING_SHARE + (number + done) * width, f"{prefix}: {note}" if note else prefix)
-
-    return report
-
-
-def _fit(name: str, interactions: Interactions, progress: ReportProgress) -> TrainedModel:
-    started = time.monotonic()
-    recommender = RECOMMENDERS[name]()
-    recommender.fit(interactions, progress=progress)
-    return TrainedModel(recommender, interactions, training_seconds=time.monotonic() - started)
+def _told(version: int, model: TrainedModel) -> dict[str, Any]:
+    return {
+        "id": version,
+        "algorithm": model.recommender.name,
+        "training_seconds": round(model.training_seconds, 3),
+        "verdict": model.gate.get("verdict"),
+        "reason": model.gate.get("reason"),
+    }
 
 
 HANDLER = Handler(payload=TrainPayload, run=run, runs_in_child=True, retry=Retry(base=5.0, cap=300.0))

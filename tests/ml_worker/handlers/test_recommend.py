@@ -22,10 +22,10 @@ def trained(connection, catalogue, make_slot):
     return result
 
 
-def test_training_registers_the_models_and_makes_the_first_current(connection, trained):
-    rows = connection.execute("SELECT id, algorithm, is_current, data_window FROM model_versions ORDER BY id").fetchall()
+def test_training_registers_the_models_and_puts_the_first_live(connection, trained):
+    rows = connection.execute("SELECT id, algorithm, status, data_window FROM model_versions ORDER BY id").fetchall()
     assert [(row[0], row[1]) for row in rows] == [(model["id"], model["algorithm"]) for model in trained["models"]]
-    assert [row[1:3] for row in rows] == [("als", True), ("popular", False)]
+    assert [row[1:3] for row in rows] == [("als", "live"), ("popular", "candidate")]
     assert rows[0][3]["interaction_count"] == trained["interaction_count"] == 180
 
 
@@ -103,7 +103,7 @@ def test_training_on_nothing_says_so_and_keeps_the_model(connection, make_slot, 
     connection.execute("DELETE FROM interactions")
     state, _, error = finish(connection, make_slot, TrainPayload())
     assert (state, error["code"]) == ("failed", "no_data")
-    assert connection.execute("SELECT count(*) FROM model_versions WHERE is_current").fetchone() == (1,)
+    assert connection.execute("SELECT count(*) FROM model_versions WHERE status = 'live'").fetchone() == (1,)
 
 
 def test_an_unknown_algorithm_is_named_with_those_that_exist(connection, catalogue, make_slot):

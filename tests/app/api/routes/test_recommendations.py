@@ -14,8 +14,8 @@ POPULAR = lists.Reason("popular")
 @pytest.fixture
 def model_version(connection):
     (model_id,) = connection.execute(
-        "INSERT INTO model_versions (algorithm, artifact, artifact_bytes, training_seconds, is_current)"
-        " VALUES ('als', 'x', 1, 1, true) RETURNING id"
+        "INSERT INTO model_versions (algorithm, artifact, artifact_bytes, training_seconds, status)"
+        " VALUES ('als', 'x', 1, 1, 'live') RETURNING id"
     ).fetchone()
     return model_id
 
