@@ -11,6 +11,7 @@ from app.dispatcher import Dispatcher
 from app.metrics import DispatcherMetrics
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
+from app.scheduler import Scheduler
 from app.settings import DispatcherSettings
 from app.start import refuse, wait_for_database
 from core import log as logging
@@ -39,7 +40,8 @@ class DispatcherProcess:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(make_async_pool(url, max_size=4))
-            dispatcher = Dispatcher(pool, self._publisher, metrics=self._metrics)
+            scheduler = Scheduler(pool, timezone=self._settings.schedule_timezone, metrics=self._metrics)
+            dispatcher = Dispatcher(pool, self._publisher, scheduler=scheduler, metrics=self._metrics)
             if self._settings.dispatcher_port:
                 stack.enter_context(self._health_server(dispatcher))
             loops = [dispatcher.run()]

@@ -1,4 +1,4 @@
-"""The loops that keep tasks moving: one takes them from workers that died, one rings the broker for what is due."""
+"""The loops that keep tasks moving: one takes them from workers that died, one fires schedules, one rings the broker for what is due."""
 
 import asyncio
 import math
@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 
 from app.metrics import DispatcherMetrics
 from app.publisher import Publisher
+from app.scheduler import Scheduler
 from core import tasks
 from core.database import AsyncPool, async_transaction
 from core.log import get_logger
@@ -36,11 +37,13 @@ class Dispatcher:
         pool: AsyncPool,
         publisher: Publisher | None = None,
         *,
+        scheduler: Scheduler | None = None,
         interval_seconds: float = 1.0,
         metrics: DispatcherMetrics | None = None,
     ) -> None:
         self._pool = pool
         self._publisher = publisher
+        self._scheduler = scheduler
         self._interval = interval_seconds
         self._metrics = metrics or DispatcherMetrics()
         self._passed_at: float | None = None
@@ -69,8 +72,10 @@ class Dispatcher:
         self._is_due.set()
 
     async def run(self) -> None:
-        """Work until cancelled. Ringing has a loop of its own, so that a broker that does not answer delays no reaping."""
+        """Work until cancelled. Each duty has a loop of its own, so that what fails or does not answer delays no other."""
         loops = [self._repeat(self.reap, self._sleep)]
+        if self._scheduler is not None:
+            loops.append(self._repeat(self._scheduler.make_pass, self._sleep))
         if self._publisher is not None:
             loops.append(self._repeat(self.ring, self._wait_until_due))
         await asyncio.gather(*loops)

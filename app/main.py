@@ -27,6 +27,7 @@ from app.metrics import Metrics
 from app.notifications import FinishedTasks
 from app.publisher import Publisher
 from app.quota import QueueQuota
+from app.scheduler import Scheduler
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.settings import AppSettings
@@ -85,7 +86,8 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
     stack.push_async_callback(engine.dispose)
     pool = await stack.enter_async_context(make_async_pool(url))
     publisher = Publisher(settings.rabbitmq_url.get_secret_value(), metrics=metrics) if settings.rabbitmq_url else None
-    dispatcher = Dispatcher(pool, publisher, metrics=metrics)
+    scheduler = Scheduler(pool, timezone=settings.schedule_timezone, metrics=metrics)
+    dispatcher = Dispatcher(pool, publisher, scheduler=scheduler, metrics=metrics)
     changes = TaskChanges(pool)
     services = Services(
         settings=settings,

@@ -39,6 +39,13 @@ class DispatcherMetrics:
             registry=registry,
         )
 
+        self.schedule_fires = Counter(
+            "marquee_schedule_fires_total",
+            "Times that this process fired a schedule, by what became of it.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+
     def render(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self.registry)

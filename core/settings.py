@@ -1,11 +1,13 @@
 """The settings every process shares: where the data is and how to log."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.cron import check_timezone
 
 
 class CoreSettings(BaseSettings):
@@ -19,6 +21,9 @@ class CoreSettings(BaseSettings):
     )
     artifact_dir: Path = Field(
         default=Path(".marquee/artifacts"), description="Directory where trained models and other large results are kept."
+    )
+    schedule_timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
+        default="UTC", description="Time zone of schedules that name none, such as Europe/Berlin; the same for all processes."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe level that is logged.")
     log_format: Literal["console", "json"] = Field(

@@ -250,15 +250,20 @@ class Schedule(SQLModel, table=True):
     """A task that the dispatcher submits by the clock."""
 
     __tablename__ = "schedules"
+    __table_args__ = (CheckConstraint("last_outcome IN ('submitted', 'coalesced', 'skipped', 'refused')", name="last_outcome"),)
 
     name: str = Field(primary_key=True, sa_type=Text)
     kind: str = Field(sa_type=Text)
     payload: dict[str, Any] = document()
     cron: str = Field(sa_type=Text)
-    timezone: str = Field(default="UTC", sa_type=Text, sa_column_kwargs={"server_default": "UTC"})
+    timezone: str | None = Field(default=None, sa_type=Text)
     is_enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     next_fire_at: datetime | None = timestamp()
     last_fired_at: datetime | None = timestamp()
+    last_due_at: datetime | None = timestamp()
+    last_outcome: str | None = Field(default=None, sa_type=Text)
+    last_note: str | None = Field(default=None, sa_type=Text)
+    last_task_id: uuid.UUID | None = None
     created_at: datetime = written_at()
 
 

@@ -13,8 +13,8 @@ import pytest
 import structlog
 from psycopg import Connection
 
-from cli.database import upgrade
 from cli.embedded_postgres import EmbeddedPostgres
+from tests.rigs.postgres import make_template
 from tests.rigs.rabbitmq import PrivateRabbitMQ, find_server
 
 # As in the product, where `core.log` sees to it: structlog's default draws a traceback with the values of all variables,
@@ -34,7 +34,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     home = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
     home.chmod(0o755)
     with EmbeddedPostgres(home, options=FAST) as server:
-        upgrade(server.ensure_database("template_marquee"))
+        make_template(server)
         yield server
     shutil.rmtree(home)
     if server.home != home:
@@ -43,7 +43,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The URL of a fresh database with the newest schema and no rows."""
+    """The URL of a fresh database with the newest schema and no rows but the first schedules, which are off."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE template_marquee STRATEGY FILE_COPY")

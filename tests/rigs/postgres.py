@@ -18,6 +18,14 @@ RESTART_SECONDS = 30.0
 DURABLE = {"fsync": "off", "synchronous_commit": "on", "shared_buffers": "64MB", "max_connections": "200"}
 
 
+def make_template(server: EmbeddedPostgres) -> None:
+    """A database `template_marquee` at the newest schema, whose schedules are off: no test shall depend on the time of day."""
+    url = server.ensure_database("template_marquee")
+    upgrade(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE schedules SET is_enabled = false")
+
+
 class KillablePostgres(EmbeddedPostgres):
     """Commits survive `kill`, as they survive a crash of the server."""
 
@@ -29,7 +37,7 @@ class KillablePostgres(EmbeddedPostgres):
         name = f"faults_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
             if admin.execute("SELECT 1 FROM pg_database WHERE datname = 'template_marquee'").fetchone() is None:
-                upgrade(self.ensure_database("template_marquee"))
+                make_template(self)
             admin.execute(f"CREATE DATABASE {name} TEMPLATE template_marquee STRATEGY FILE_COPY")
         return self.url(name)
 
