@@ -17,8 +17,8 @@ Progress = Callable[[float, str], None]
 """Told the share done, 0 to 1, and a note for people; may raise to stop the training."""
 
 Arrays = Mapping[str, NDArray[Any]]
-Layout = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]
-"""Shape and dtype of every array of a state, by name."""
+Layout = Mapping[str, tuple[tuple[int | None, ...], type[np.generic]]]
+"""Shape and dtype of every array of a state, by name; None stands for any length."""
 
 # A batch is answered in tiles of at most this many users and scores, so that memory does not grow with it.
 TILE_ROWS = 512
@@ -266,7 +266,8 @@ class Recommender(ABC):
             raise DamagedModel(f"{self.name} consists of {sorted(layout)}, not of {sorted(state.arrays)}")
         for name, (shape, dtype) in layout.items():
             array = state.arrays[name]
-            if array.shape != shape or array.dtype != dtype:
+            fits = len(array.shape) == len(shape) and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
+            if not fits or array.dtype != dtype:
                 raise DamagedModel(f"{name} is {array.dtype} {array.shape}, a model of {items} items needs {np.dtype(dtype)} {shape}")
             if not np.isfinite(array).all():
                 raise DamagedModel(f"{name} holds numbers that are not finite")

@@ -1,0 +1,118 @@
+"""What the linear models share: sums over users as dense matrices, ridge solves, and sparse weights in a state."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from ml_worker.recommenders.state import DamagedModel
+
+BLOCK_ROWS: Final = 1024
+# What a core does in a second: multiplications of dense matrices, and of sparse ones.
+_DENSE_SPEED, _SPARSE_SPEED = 5e10, 2e8
+
+
+class NotDefinite(Exception):
+    """The equations of a ridge regression have no unique answer."""
+
+
+def one_thread() -> threadpool_limits:
+    """As a context: dense algebra in one thread. More gain little here, and lose many times that where other processes want the cores."""
+    return threadpool_limits(1, "blas")
+
+
+def gram(rows: csr_matrix, weights: NDArray[np.float32], report: Callable[[float], None]) -> NDArray[np.float32]:
+    """Σ w·xᵀx over the rows x of a matrix [rows × n], each with its weight: float32 [n × n].
+
+    Sparse rows are multiplied as such only where that is quicker. `report` is told the share done.
+    """
+    count, size = rows.shape
+    lengths = np.diff(rows.indptr).astype(np.float64)
+    if np.square(lengths).sum() / _SPARSE_SPEED < count * size**2 / _DENSE_SPEED:
+        scaled = rows.multiply(weights[:, None]).tocsr()
+        report(0.5)
+        return np.asarray((scaled.T @ rows).toarray(), dtype=np.float32)
+    total = np.zeros((size, size), dtype=np.float32)
+    roots = np.sqrt(weights)[:, None]
+    for start in range(0, count, BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS].toarray() * roots[start : start + BLOCK_ROWS]
+        total += block.T @ block
+        report(min(1.0, (start + BLOCK_ROWS) / count))
+    return total
+
+
+def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The inverse of a symmetric positive definite matrix [n × n], in its place. Raises `NotDefinite`."""
+    if not len(matrix):
+        return matrix
+    factor, info = lapack.spotrf(matrix.T, lower=1, overwrite_a=1)
+    if info == 0:
+        inverse, info = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if info != 0:
+        raise NotDefinite(f"the matrix of {len(matrix)} rows is not positive definite (LAPACK says {info})")
+    mirror(inverse.T)
+    return np.asarray(inverse.T)
+
+
+def mirror(matrix: NDArray[np.float32], block: int = 512) -> None:
+    """Copy what stands above the diagonal of a square matrix below it."""
+    size = len(matrix)
+    for start in range(0, size, block):
+        stop = min(start + block, size)
+        square = matrix[start:stop, start:stop]
+        below = np.tril_indices(stop - start, -1)
+        square[below] = square.T[below]
+        matrix[stop:, start:stop] = matrix[start:stop, stop:].T
+
+
+def keep_largest(dense: NDArray[np.float32], count: int, block: int = 256) -> csr_matrix:
+    """The `count` entries of largest magnitude of each row of a matrix [rows × n], without zeros; the columns ascend."""
+    rows, size = dense.shape
+    kept = min(count, size)
+    columns, values = np.empty((rows, kept), dtype=np.int32), np.empty((rows, kept), dtype=np.float32)
+    for start in range(0, rows, block):
+        part = dense[start : start + block]
+        chosen = np.argpartition(np.abs(part), size - kept, axis=1)[:, size - kept :] if kept < size else np.arange(size)[None, :]
+        chosen = np.sort(np.broadcast_to(chosen, (len(part), kept)), axis=1)
+        columns[start : start + block] = chosen
+        values[start : start + block] = np.take_along_axis(part, chosen, axis=1)
+    matrix = csr_matrix((values.ravel(), columns.ravel(), np.arange(0, rows * kept + 1, max(kept, 1))[: rows + 1]), shape=dense.shape)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def spread(matrix: csr_matrix, places: NDArray[np.integer], size: int) -> csr_matrix:
+    """A square matrix between some items as one between all `size`: row and column k become `places[k]`, which ascend."""
+    lengths = np.zeros(size, dtype=np.int64)
+    lengths[places] = np.diff(matrix.indptr)
+    columns = np.asarray(places, dtype=np.int32)[matrix.indices]
+    return csr_matrix((matrix.data, columns, np.r_[0, np.cumsum(lengths)]), shape=(size, size))
+
+
+def packed(name: str, matrix: csr_matrix) -> dict[str, NDArray[Any]]:
+    """A sparse matrix as arrays of a state."""
+    return {
+        f"{name}_offsets": matrix.indptr.astype(np.int64),
+        f"{name}_items": matrix.indices.astype(np.int32),
+        f"{name}_weights": matrix.data.astype(np.float32),
+    }
+
+
+def packed_layout(name: str, items: int) -> dict[str, tuple[tuple[int | None, ...], type[np.generic]]]:
+    """The layout of `packed` for a matrix [items × items]."""
+    return {f"{name}_offsets": ((items + 1,), np.int64), f"{name}_items": ((None,), np.int32), f"{name}_weights": ((None,), np.float32)}
+
+
+def unpacked(name: str, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
+    """The matrix [items × items] in the arrays of `packed`. Raises `DamagedModel`."""
+    offsets, items, weights = (arrays[f"{name}_{part}"] for part in ("offsets", "items", "weights"))
+    size = len(offsets) - 1
+    if offsets[0] != 0 or (np.diff(offsets) < 0).any() or not offsets[-1] == len(items) == len(weights):
+        raise DamagedModel(f"{name}_offsets do not divide {len(items)} items and {len(weights)} weights into rows")
+    if len(items) and (items.min() < 0 or items.max() >= size):
+        raise DamagedModel(f"{name}_items names items outside the model's {size}")
+    return csr_matrix((weights, items, offsets), shape=(size, size))

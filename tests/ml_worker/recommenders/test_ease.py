@@ -1,0 +1,75 @@
+"""What is particular to EASE: the closed form, dislikes, the cap of the dense catalogue, items without likes."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.interactions import Histories, Interactions
+
+
+def fitted(interactions: Interactions, **config) -> Ease:
+    made = Ease(Ease.Config(**config))
+    made.fit(interactions)
+    return made
+
+
+def test_the_weights_are_those_of_the_formula(drawn):
+    model = fitted(drawn, ridge=3, dropout=0.25, user_weight=0.5, dislike=0.4, kept=40)
+    weights = drawn.matrix().toarray()
+    told = np.where(weights > 0, 1.0, np.where(weights < 0, -0.4, 0.0))
+    lengths = np.diff(drawn.matrix().indptr)
+    gram = told.T @ np.diag((lengths / lengths.mean()) ** -0.5) @ told
+    inverse = np.linalg.inv(gram + np.diag(3 + np.diag(gram) / 3))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    assert model._effects.toarray() == pytest.approx(expected, abs=1e-5)
+    assert model.scores(drawn.histories()) == pytest.approx(told @ expected, abs=1e-4)
+
+
+def test_only_the_largest_weights_of_a_row_are_kept(drawn):
+    whole, cut = (fitted(drawn, kept=kept)._effects.toarray() for kept in (40, 5))
+    for all_weights, kept in zip(whole, cut, strict=True):
+        assert np.count_nonzero(kept) == 5
+        assert set(np.flatnonzero(kept)) == set(np.argsort(-np.abs(all_weights), kind="stable")[:5])
+
+
+def test_the_contributions_of_a_history_add_up_to_the_score(drawn):
+    model = fitted(drawn)
+    for row in range(5):
+        history = drawn.histories([row])
+        assert model._contributions(history, np.arange(40)).sum(axis=1) == pytest.approx(model.scores(history)[0], abs=1e-5)
+
+
+def test_a_dislike_lowers_what_is_alike(drawn):
+    model = fitted(drawn, ridge=5)
+    without, disliked = model.scores(Histories.from_events([0, 1, 1], [0, 0, 2], [1, 1, -1], shape=(2, 40)))
+    alike = np.arange(4, 40, 2)
+    assert disliked[alike].mean() < without[alike].mean()
+
+
+def test_beyond_the_dense_catalogue_items_are_ordered_by_popularity(drawn):
+    model = fitted(drawn, dense_items=10)
+    popularity = drawn.popularity()
+    likes = np.bincount(drawn.items[drawn.weights > 0], minlength=40)
+    dense = np.sort(np.lexsort((np.arange(40), -likes))[:10])
+    tail = np.setdiff1d(np.arange(40), dense)
+    assert not model._effects[tail].nnz
+    assert not model._effects[:, tail].nnz
+    scores = model.scores(Histories.from_events([0], [dense[0]], [1], shape=(1, 40)))[0]
+    assert np.array_equal(np.argsort(-scores[tail], kind="stable"), np.argsort(-popularity[tail], kind="stable"))
+
+
+def test_an_item_without_likes_is_scored_like_those_of_its_kind(drawn):
+    """The last two items lose their events; their kind is a feature, and so are two that say nothing."""
+    features = csr_matrix(np.eye(2, dtype=np.float32)[np.arange(40) % 2])
+    stripped = drawn.part(drawn.items < 38)
+    known = Interactions(
+        stripped.user_ids, stripped.item_ids, stripped.users, stripped.items, stripped.weights, stripped.times, item_features=features
+    )
+    without, model = fitted(stripped, ridge=5), fitted(known, ridge=5, content_neighbours=5)
+    even, odd = Histories.from_events([0, 0], [0, 2], [1, 1], shape=(1, 40)), Histories.from_events([0, 0], [1, 3], [1, 1], shape=(1, 40))
+    assert model.scores(even)[0][38] > model.scores(even)[0][39]
+    assert model.scores(odd)[0][39] > model.scores(odd)[0][38]
+    assert without.scores(even)[0][38] == without.scores(even)[0][39] == 0
+    assert model.scores(even)[0][:38] == pytest.approx(without.scores(even)[0][:38], abs=1e-6)
