@@ -278,6 +278,18 @@ class Unexpected(Problem):
         super().__init__("The operator finds the cause in the log under the correlation id.")
 
 
+class ArtifactsNotReached(Problem):
+    """The artifact store does not answer; the same request may be sent again soon."""
+
+    status = 503
+    slug = "artifacts-not-reached"
+    title = "The artifact store does not answer"
+    headers: ClassVar = {"Retry-After": "10"}
+
+    def __init__(self) -> None:
+        super().__init__("Try again in a moment; the operator finds the cause in the log.")
+
+
 class DatabaseUnavailable(Problem):
     """The database does not answer; the same request may be sent again soon."""
 

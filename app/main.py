@@ -33,8 +33,9 @@ from app.services import accounts
 from app.settings import AppSettings
 from app.start import refuse, wait_for_database
 from core import log as logging
-from core.artifacts import ArtifactStore
+from core.artifacts import open_artifacts
 from core.database import make_async_pool, make_engine, session_transaction
+from core.places import ArtifactsUnavailable
 from core.settings import complaints
 
 SHUTDOWN_SECONDS: Final = 3
@@ -98,7 +99,7 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None, on_finished=changes.hurry),
         changes=changes,
         quota=QueueQuota(settings.tasks_queued_per_owner),
-        artifacts=ArtifactStore(settings.artifact_dir),
+        artifacts=open_artifacts(settings),
         dispatcher=dispatcher,
         publisher=publisher,
         metrics=metrics,
@@ -110,8 +111,9 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         loops.append(dispatcher.run())
     if publisher is not None:
         loops.append(publisher.run())
-    if settings.task_retention_days:
-        loops.append(Janitor(pool, days=settings.task_retention_days).run())
+    if settings.task_retention_days or settings.orphan_hours:
+        days, hours = settings.task_retention_days, settings.orphan_hours
+        loops.append(Janitor(pool, services.artifacts, task_days=days, orphan_hours=hours, metrics=metrics).run())
     for background in loops:
         stack.push_async_callback(_end, asyncio.create_task(background))
     return services
@@ -156,9 +158,9 @@ def main() -> None:
     listener = _listen(settings)
     wait_for_database(settings.database_url.get_secret_value())
     try:
-        ArtifactStore(settings.artifact_dir)
-    except OSError as error:
-        refuse(2, f"ARTIFACT_DIR cannot be used: {error.strerror}.")
+        open_artifacts(settings).check()
+    except ArtifactsUnavailable as error:
+        refuse(2, f"ARTIFACTS_URL cannot be used: {error}.")
     app = create_app(settings)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_SECONDS

@@ -65,6 +65,9 @@ class Metrics(DispatcherMetrics):
             registry=registry,
         )
         self.waiting_clients = Gauge("marquee_http_waiting_clients", "Open long polls and event streams.", ["by"], registry=registry)
+        self.deleted = Counter(
+            "marquee_janitor_deleted_total", "Old rows and files deleted, by what they were.", ["what"], registry=registry
+        )
         self.queue_tasks = Gauge("marquee_queue_tasks", "Tasks that are queued or running.", ["queue", "state"], registry=registry)
         self.queue_age = Gauge(
             "marquee_queue_oldest_age_seconds", "How long the oldest queued task has been due.", ["queue"], registry=registry

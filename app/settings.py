@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.addresses import Email
@@ -41,10 +41,20 @@ class AppSettings(CoreSettings):
         default=20_000, ge=0, description="How many tasks an account that is no admin may have queued; 0: any number."
     )
     task_retention_days: float = Field(default=30, ge=0, le=36_500, description="Days after which ended tasks are deleted; 0: never.")
+    orphan_hours: float = Field(
+        default=24, ge=0, le=36_500, description="Hours after which artifacts that nothing points to are deleted; 0: never."
+    )
     admin_email: Email | None = Field(default=None, description="With ADMIN_PASSWORD: an administrator made at start unless it exists.")
     admin_password: SecretStr | None = Field(
         default=None, min_length=8, max_length=256, description="The password of ADMIN_EMAIL when it is made; 8 to 256 characters."
     )
+
+    @field_validator("orphan_hours")
+    @classmethod
+    def _leave_time(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("must be 0 (never) or at least 1: results are written moments before anything points to them")
+        return value
 
     @model_validator(mode="after")
     def _admin_pair(self) -> Self:

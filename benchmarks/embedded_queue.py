@@ -42,7 +42,7 @@ def _do_nothing(jobs: Sequence[Job[RecommendPayload]], _context: Context) -> lis
 def _slots() -> Iterator[tuple[str, DatabaseBell, MakeSlot]]:
     """A database, its bell and a maker of slots that claim up to so many tasks at once."""
     with fresh_database() as url, tempfile.TemporaryDirectory() as folder, make_pool(url, max_size=4) as pool:
-        settings = WorkerSettings.model_validate({"database_url": url, "artifact_dir": folder})
+        settings = WorkerSettings.model_validate({"database_url": url, "artifacts_url": folder})
         registry = Registry(ArtifactStore(Path(folder)))
         ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
         context = Context(pool, registry, ranker, settings, progress=lambda _done, _note=None: None)

@@ -69,7 +69,7 @@ class Rig:
             **os.environ,
             "DATABASE_URL": self.database_url,
             "RABBITMQ_URL": self.broker.url,
-            "ARTIFACT_DIR": str(self._folder),
+            "ARTIFACTS_URL": str(self._folder),
             "LOG_LEVEL": "info",
         }
         command = [sys.executable, "-m", "benchmarks.idle_worker", str(max_batch), str(seconds)]

@@ -10,7 +10,7 @@ from cli.refusal import Refusal
 def worker() -> None:
     """Work on tasks until SIGTERM or Ctrl-C, in the foreground.
 
-    It reads the same settings as every worker, from the environment and .env: DATABASE_URL, RABBITMQ_URL, ARTIFACT_DIR, WORKER_QUEUES, the
+    It reads the same settings as every worker, from the environment and .env: DATABASE_URL, RABBITMQ_URL, ARTIFACTS_URL, WORKER_QUEUES, the
     numbers of slots, WORKER_PORT for health and metrics, and what else .env.example names. Start as many as you like.
     """
     _become("ml_worker.main", needs=("implicit", "pika"), group="worker")

@@ -119,7 +119,7 @@ class LocalStack:
         return {
             **os.environ,
             "DATABASE_URL": self.database_url,
-            "ARTIFACT_DIR": str(self.home.artifacts),
+            "ARTIFACTS_URL": str(self.home.artifacts),
             "JWT_SECRET": self.secrets.jwt_secret,
             "API_HOST": self._settings.api_host,
             "API_PORT": str(api_port),

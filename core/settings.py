@@ -1,5 +1,6 @@
 """The settings every process shares: where the data is and how to log."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.cron import check_timezone
+
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()/-]*)?")
+_ENDPOINT = re.compile(r"https?://[^/@\s]+/?")
 
 
 class CoreSettings(BaseSettings):
@@ -19,9 +23,14 @@ class CoreSettings(BaseSettings):
     rabbitmq_url: SecretStr | None = Field(
         default=None, description="RabbitMQ, as amqp://user:password@host:port/vhost; without it PostgreSQL's NOTIFY wakes the workers."
     )
-    artifact_dir: Path = Field(
-        default=Path(".marquee/artifacts"), description="Directory where trained models and other large results are kept."
+    artifacts_url: str = Field(
+        default=".marquee/artifacts",
+        description="Where trained models and other large results are kept: a directory, or s3://bucket/prefix.",
     )
+    aws_endpoint_url: str | None = Field(default=None, description="Address of an S3-compatible store that is not Amazon's.")
+    aws_region: str | None = Field(default=None, description="Region of the bucket.")
+    aws_access_key_id: SecretStr | None = Field(default=None, description="Access key of the bucket.")
+    aws_secret_access_key: SecretStr | None = Field(default=None, description="Secret key of the bucket.")
     schedule_timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
         default="UTC", description="Time zone of schedules that name none, such as Europe/Berlin; the same for all processes."
     )
@@ -29,6 +38,21 @@ class CoreSettings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         default="console", description="console for people, json for log collectors (one object a line)."
     )
+
+    @field_validator("artifacts_url", mode="before")
+    @classmethod
+    def _place(cls, value: object) -> object:
+        text = str(value) if isinstance(value, Path) else value
+        if isinstance(text, str) and "://" in text and not _BUCKET.fullmatch(text):
+            raise ValueError("must be a directory or of the form s3://bucket or s3://bucket/prefix")
+        return text
+
+    @field_validator("aws_endpoint_url")
+    @classmethod
+    def _name_http(cls, value: str | None) -> str | None:
+        if value is not None and not _ENDPOINT.fullmatch(value):
+            raise ValueError("must be of the form https://host or http://host:port, without user and password")
+        return value
 
     @field_validator("rabbitmq_url")
     @classmethod

@@ -17,7 +17,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from core import log
-from core.artifacts import ArtifactStore
+from core.artifacts import open_artifacts
 from core.database import make_pool
 from ml_worker.handlers.base import Answer, Context, Job, ReportProgress
 from ml_worker.naming import named_in_log
@@ -115,7 +115,7 @@ def _work(pipe: Connection, settings: WorkerSettings, handlers: str, kind: str, 
     threadpool_limits(limits=1, user_api="blas")
     try:
         with named_in_log([job.task for job in batch]), make_pool(settings.database_url.get_secret_value(), max_size=2) as pool:
-            registry = Registry(ArtifactStore(settings.artifact_dir))
+            registry = Registry(open_artifacts(settings))
             ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
             context = Context(pool, registry, ranker, settings, progress=lambda done, note=None: pipe.send(("progress", done, note)))
             answers = import_module(handlers).HANDLERS[kind].run(batch, context)

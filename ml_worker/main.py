@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from core import log
-from core.artifacts import ArtifactStore
+from core.artifacts import open_artifacts
 from core.database import Pool, make_pool
 from core.health import CannotListen, HealthServer
+from core.places import ArtifactsUnavailable
 from core.settings import complaints
 from ml_worker.bell import Bell, DatabaseBell
 from ml_worker.children import Children
@@ -47,11 +48,12 @@ class Worker:
         self._stopped = threading.Event()
         self._bell = _make_bell(settings, handlers)
         self._vitals = Vitals(handlers)
-        self._registry = Registry(ArtifactStore(settings.artifact_dir))
+        self._registry = Registry(open_artifacts(settings))
 
     def run(self) -> None:
-        """Work until `stop` is called. Raises `CannotListen` before anything is begun."""
+        """Work until `stop` is called. Raises `CannotListen` or `ArtifactsUnavailable` before anything is begun."""
         settings = self._settings
+        self._registry.store.check()
         slot_count = sum(settings.slots(queue) for queue in settings.worker_queues)
         with make_pool(settings.database_url.get_secret_value(), max_size=2 * slot_count + 2) as pool, ExitStack() as stack:
             leases = Leases(pool, lease_seconds=settings.lease_seconds, vitals=self._vitals)
@@ -118,7 +120,7 @@ def _ignore(done: float, note: str | None = None) -> None:
 
 
 def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
-    """Work until SIGTERM or Ctrl-C. Exit 2: the settings or the port are wrong."""
+    """Work until SIGTERM or Ctrl-C. Exit 2: the settings, the port or the artifact store are wrong."""
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -127,11 +129,14 @@ def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
         sys.exit(2)
     log.configure(level=settings.log_level, style=settings.log_format)
     threadpool_limits(limits=1, user_api="blas")  # slots and implicit's own threads are the parallelism
-    worker = Worker(settings, handlers=handlers)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, worker.stop)
     try:
+        worker = Worker(settings, handlers=handlers)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, worker.stop)
         worker.run()
+    except ArtifactsUnavailable as error:
+        print(f"worker: ARTIFACTS_URL cannot be used: {error}.", file=sys.stderr)
+        sys.exit(2)
     except CannotListen as error:
         where = f"{settings.worker_host} port {settings.worker_port}"
         print(f"worker: cannot listen on {where}: {error}. Set WORKER_HOST or WORKER_PORT.", file=sys.stderr)

@@ -17,6 +17,7 @@ from core.claims import Claim, Claimed
 from core.database import transaction
 from core.log import get_logger
 from core.messages import Payload, PayloadNotUnderstood
+from core.places import ArtifactsUnavailable
 from core.topology import QueueName
 from ml_worker import results
 from ml_worker.bell import Bell, Ring
@@ -241,6 +242,9 @@ class Slot:
         log.error("attempt failed", task_id=str(task.id), correlation_id=task.correlation_id, kind=task.kind, exc_info=error)
         if isinstance(error, ChildFailed):
             code, message = error.code, str(error)
+        elif isinstance(error, ArtifactsUnavailable):
+            # Its words name the address of the store, which is the operator's to know: they are in the log.
+            code, message = "artifacts_unavailable", "the artifact store did not answer or refused"
         else:
             # Shown to whoever asked; what went wrong inside is in the log under the task's id.
             code, message = "unexpected_error", f"the work ended in an unexpected {type(error).__name__}"

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from app.errors import (
+    ArtifactsNotReached,
     BodyTooLarge,
     DatabaseUnavailable,
     FieldError,
@@ -25,6 +26,7 @@ from app.errors import (
     Unexpected,
 )
 from core.log import get_logger
+from core.places import ArtifactsUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 ANYWHERE: Final[tuple[type[Problem], ...]] = (RequestInvalid, DatabaseUnavailable)
@@ -73,6 +75,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ArtifactsUnavailable, _on_artifacts_unavailable)
     for lost in (psycopg.OperationalError, PoolTimeout, DBAPIError):
         app.add_exception_handler(lost, _on_database_error)
     _describe(app)
@@ -125,6 +128,11 @@ def _named(request: Request, error: HTTPException) -> Problem:
     if error.status_code == HTTPStatus.BAD_REQUEST:
         return RequestInvalid.because("body", "cannot be read as its Content-Type says")
     return Unexpected()
+
+
+async def _on_artifacts_unavailable(request: Request, error: Exception) -> Response:
+    log.warning("the artifact store does not answer", reason=str(error))
+    return render(request, ArtifactsNotReached())
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:

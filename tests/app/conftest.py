@@ -38,7 +38,7 @@ class Person:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> AppSettings:
-    return AppSettings(_env_file=None, database_url=database_url, jwt_secret=SECRET, artifact_dir=tmp_path / "artifacts")
+    return AppSettings(_env_file=None, database_url=database_url, jwt_secret=SECRET, artifacts_url=tmp_path / "artifacts")
 
 
 @pytest.fixture

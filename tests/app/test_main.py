@@ -28,7 +28,7 @@ def start(database_url, tmp_path):
     started = []
 
     def run(**changes):
-        fresh = {"JWT_SECRET": secrets.token_hex(32), "API_PORT": str(free_port()), "ARTIFACT_DIR": str(tmp_path)}
+        fresh = {"JWT_SECRET": secrets.token_hex(32), "API_PORT": str(free_port()), "ARTIFACTS_URL": str(tmp_path)}
         given = {"DATABASE_URL": database_url, **fresh, **changes}
         process = subprocess.Popen(
             [sys.executable, "-m", "app.main"],
@@ -140,9 +140,9 @@ def test_a_port_in_use_is_told(start):
 
 def test_a_directory_of_artifacts_that_cannot_be_is_told(start, tmp_path):
     (tmp_path / "file").touch()
-    process, _ = start(ARTIFACT_DIR=str(tmp_path / "file" / "below"))
+    process, _ = start(ARTIFACTS_URL=str(tmp_path / "file" / "below"))
     code, told = last_words(process)
-    assert (code, told) == (2, "app: ARTIFACT_DIR cannot be used: Not a directory.\n")
+    assert (code, told) == (2, f"app: ARTIFACTS_URL cannot be used: {tmp_path}/file/below: Not a directory.\n")
 
 
 def test_an_address_of_another_machine_is_told(start):

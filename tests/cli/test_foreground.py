@@ -17,7 +17,7 @@ def start(database_url, tmp_path):
     started = []
 
     def run(command, **environment):
-        given = {**os.environ, "DATABASE_URL": database_url, "ARTIFACT_DIR": str(tmp_path), "PYTHONPATH": str(Path.cwd()), **environment}
+        given = {**os.environ, "DATABASE_URL": database_url, "ARTIFACTS_URL": str(tmp_path), "PYTHONPATH": str(Path.cwd()), **environment}
         started.append(subprocess.Popen([*MARQUEE, command], env=given, cwd=tmp_path, stderr=subprocess.PIPE, text=True))
         return started[-1]
 

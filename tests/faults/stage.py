@@ -240,7 +240,7 @@ class Stage:
         return {
             "DATABASE_URL": self.url,
             "RABBITMQ_URL": rabbitmq_url,
-            "ARTIFACT_DIR": str(self.folder / "artifacts"),
+            "ARTIFACTS_URL": str(self.folder / "artifacts"),
             "WORKER_QUEUES": "interactive",
             "LEASE_SECONDS": str(LEASE_SECONDS),
         }

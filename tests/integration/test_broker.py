@@ -38,7 +38,7 @@ def start(database_url: str, broker_url: str, tmp_path) -> Iterator[Start]:
     shared = {
         "DATABASE_URL": database_url,
         "RABBITMQ_URL": broker_url,
-        "ARTIFACT_DIR": str(tmp_path),
+        "ARTIFACTS_URL": str(tmp_path),
         "JWT_SECRET": secrets.token_hex(32),
         "ADMIN_EMAIL": "admin@example.com",
         "ADMIN_PASSWORD": "a long enough password",

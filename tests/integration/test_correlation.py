@@ -29,7 +29,7 @@ def logs(database_url: str, port: int, tmp_path: Path) -> Iterator[Callable[[str
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
-        "ARTIFACT_DIR": str(tmp_path),
+        "ARTIFACTS_URL": str(tmp_path),
         "JWT_SECRET": secrets.token_hex(32),
         "API_PORT": str(port),
         "ADMIN_EMAIL": "admin@example.com",

@@ -34,7 +34,7 @@ def pool(database_url: str) -> Iterator[Pool]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path) -> WorkerSettings:
-    return WorkerSettings(_env_file=None, database_url=database_url, artifact_dir=tmp_path, lease_seconds=30, poll_seconds=0.05)
+    return WorkerSettings(_env_file=None, database_url=database_url, artifacts_url=tmp_path, lease_seconds=30, poll_seconds=0.05)
 
 
 @pytest.fixture

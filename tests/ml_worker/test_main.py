@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from core import claims, tasks
 from core.messages import RecommendPayload, TrainPayload
+from tests.rigs.s3 import s3_server
 
 StartWorker = Callable[..., subprocess.Popen[str]]
 
@@ -30,7 +31,7 @@ def start_worker(database_url: str, tmp_path) -> Iterator[StartWorker]:
     def start(**environment: str) -> subprocess.Popen[str]:
         environment = {
             "DATABASE_URL": database_url,
-            "ARTIFACT_DIR": str(tmp_path / "artifacts"),
+            "ARTIFACTS_URL": str(tmp_path / "artifacts"),
             "OPENBLAS_NUM_THREADS": "1",
             **environment,
         }
@@ -74,6 +75,17 @@ def test_a_worker_trains_and_makes_lists_and_ends_on_sigterm(connection, catalog
     assert "Traceback" not in log
 
 
+def test_workers_share_their_models_through_a_bucket(connection, catalogue, start_worker):
+    with s3_server() as server:
+        first = start_worker(**server.environment)
+        trained = tasks.submit(TrainPayload(refresh_lists=False), owner="alice").run(connection)
+        wait_for_state(connection, trained.id, "succeeded")
+        end(first, signal.SIGTERM)
+        start_worker(**server.environment)
+        asked = tasks.submit(RecommendPayload(user_id="u3"), owner="alice").run(connection)
+        wait_for_state(connection, asked.id, "succeeded")
+
+
 def test_a_task_whose_worker_vanished_is_finished_by_another(connection, catalogue, start_worker):
     task_id = tasks.submit(TrainPayload(refresh_lists=False), owner="alice").run(connection).id
     lost = claims.claim_next("train", lease_owner="vanished", lease_seconds=0.1, limit=1).run(connection).tasks
@@ -91,6 +103,10 @@ def test_a_task_whose_worker_vanished_is_finished_by_another(connection, catalog
         ({"DATABASE_URL": "", "WORKER_QUEUES": "interactive,dance"}, "WORKER_QUEUES"),
         ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: input should be greater than or equal to 1"),
         ({"INTERACTION_WEIGHTS": '{"dance": 1}'}, "no interaction type is named dance"),
+        (
+            {"ARTIFACTS_URL": "s3://marquee", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+            "ARTIFACTS_URL cannot be used: s3://marquee at http://127.0.0.1:1: ",
+        ),
         ({"DATABASE_URL": "mysql://localhost/db"}, "DATABASE_URL must be of the form postgresql"),
     ],
 )

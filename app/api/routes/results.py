@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 from app.api.deps import CurrentAccount, Process, Services, viewer_of
 from app.api.problems import documented
 from app.api.shapes import Cursor, Limit, Page, opened, page_of
-from app.errors import NotAuthenticated, TaskHasNoResult, TaskNotFound
+from app.errors import ArtifactsNotReached, NotAuthenticated, TaskHasNoResult, TaskNotFound
 from app.services import results, tasks
 from app.services.accounts import SignedIn
 from app.services.results import Result
@@ -30,7 +30,7 @@ _KEY: TypeAdapter[tuple[int]] = TypeAdapter(tuple[Annotated[int, Field(ge=0, lt=
     responses={
         200: {"content": {JSON: {"schema": {"type": "object"}}}, "description": "The result; `ETag` is its SHA-256."},
         304: {"description": "`If-None-Match` names the result: it has not changed, and never will."},
-        **documented(NotAuthenticated, TaskNotFound, TaskHasNoResult),
+        **documented(NotAuthenticated, TaskNotFound, TaskHasNoResult, ArtifactsNotReached),
     },
 )
 async def read_result(
@@ -51,7 +51,7 @@ async def read_result(
 @router.get(
     "/items",
     summary="The `items` of a result, page by page",
-    responses=documented(NotAuthenticated, TaskNotFound, TaskHasNoResult),
+    responses=documented(NotAuthenticated, TaskNotFound, TaskHasNoResult, ArtifactsNotReached),
 )
 async def list_items(
     task_id: uuid.UUID, account: CurrentAccount, process: Process, limit: Limit = 50, cursor: Cursor = None
@@ -68,4 +68,4 @@ async def list_items(
 async def _find(task_id: uuid.UUID, account: SignedIn, process: Services) -> Result:
     async with process.pool.connection() as connection:
         task = await tasks.get_task(connection, task_id, viewer=viewer_of(account))
-    return results.find_result(process.artifacts, task_id, result=task.result, artifact=task.artifact)
+    return await run_in_threadpool(results.find_result, process.artifacts, task_id, result=task.result, artifact=task.artifact)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from core.artifacts import ArtifactStore
 @pytest.fixture
 def add(connection, settings):
     """Register a version whose artifact is a small file."""
-    store = ArtifactStore(settings.artifact_dir)
+    store = ArtifactStore(settings.artifacts_url)
 
     def make(algorithm="als", *, status="candidate", **columns):
         stored = store.put({"arrays.npz": algorithm.encode()})
@@ -96,7 +97,7 @@ def test_arrays_that_are_gone_or_damaged_do_not_go_live(admin, add, settings):
     assert slugs(admin.post(f"/models/{add(artifact=None)}/promote", {})) == (409, "/problems/model-not-promotable")
     damaged = add("popular")
     key = admin.get(f"/models/{damaged}").json()["artifact"]
-    (settings.artifact_dir / key / "arrays.npz").write_bytes(b"something else")
+    (Path(settings.artifacts_url) / key / "arrays.npz").write_bytes(b"something else")
     answer = admin.post(f"/models/{damaged}/promote", {})
     assert slugs(answer) == (409, "/problems/model-not-promotable")
     assert "arrays.npz" in answer.json()["detail"]

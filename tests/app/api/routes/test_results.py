@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def succeed(service, connection):
 
 @pytest.fixture
 def store(settings):
-    return ArtifactStore(settings.artifact_dir)
+    return ArtifactStore(settings.artifacts_url)
 
 
 @pytest.fixture
@@ -91,12 +92,21 @@ def test_a_result_that_is_not_there_is_told(service, visitor, succeed, large, se
     assert problem(f"/tasks/{queued}/result") == ("task-has-no-result", "it has not succeeded.")
     for hidden in (task_id, uuid.uuid4()):
         assert problem(f"/tasks/{hidden}/result", visitor)[0] == "task-not-found"
-    (settings.artifact_dir / large[2].key / "manifest.json").unlink()
+    (Path(settings.artifacts_url) / large[2].key / "manifest.json").unlink()
     assert problem(f"/tasks/{large[0]}/result") == ("task-has-no-result", "its result is no longer in the artifact store.")
 
 
 def test_a_damaged_result_is_never_whole(service, large, settings):
     task_id, content, stored = large
-    (settings.artifact_dir / stored.key / RESULT_FILE).write_bytes(content[:-1] + b"!")
+    (Path(settings.artifacts_url) / stored.key / RESULT_FILE).write_bytes(content[:-1] + b"!")
     assert len(service.get(f"/tasks/{task_id}/result").content) < len(content)
     assert service.get(f"/tasks/{task_id}/result/items").status_code == 404
+
+
+def test_a_store_that_does_not_answer_is_no_lost_result(service, large, settings):
+    manifest = Path(settings.artifacts_url) / large[2].key / "manifest.json"
+    manifest.unlink()
+    manifest.symlink_to(manifest)  # what cannot be read is not missing
+    answer = service.get(f"/tasks/{large[0]}/result")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/artifacts-not-reached")
+    assert answer.headers["retry-after"] == "10"
