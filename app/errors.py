@@ -135,6 +135,17 @@ class ModelNotFound(Problem):
         super().__init__(f"There is no model version {version_id}.")
 
 
+class ScheduleNotFound(Problem):
+    """No schedule has the name."""
+
+    status = 404
+    slug = "schedule-not-found"
+    title = "No such schedule"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no schedule {name!r}.")
+
+
 class MethodNotAllowed(Problem):
     """The path exists and does not know the method."""
 
@@ -174,6 +185,17 @@ class ItemExists(Problem):
 
     def __init__(self, item_id: str) -> None:
         super().__init__(f"There is an item {item_id!r} already.")
+
+
+class ScheduleExists(Problem):
+    """A schedule with this name exists."""
+
+    status = 409
+    slug = "schedule-exists"
+    title = "The schedule exists already"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a schedule {name!r} already.")
 
 
 class TaskAlreadyActive(Problem):

@@ -1,4 +1,4 @@
-"""The state of the queues as gauges, by one query that is made no more often than it is cheap."""
+"""The state of queues and schedules as gauges, by one query that is made no more often than it is cheap."""
 
 import asyncio
 import time
@@ -24,6 +24,12 @@ UNION ALL
 SELECT queue, 'running', count(*), NULL FROM tasks WHERE state = 'running' GROUP BY queue
 """
 
+_SCHEDULES: Final = """
+SELECT name, extract(epoch FROM last_fired_at)::float8 AS fired_at,
+       greatest(extract(epoch FROM last_fired_at - last_due_at), extract(epoch FROM clock_timestamp() - next_fire_at), 0)::float8 AS lag
+FROM schedules WHERE is_enabled ORDER BY name LIMIT 1000
+"""
+
 
 class QueueGauges:
     """Call `refresh` before metrics are rendered. Where the database does not answer the gauges are left out rather than old."""
@@ -43,11 +49,14 @@ class QueueGauges:
             try:
                 async with asyncio.timeout(LOOK_SECONDS), self._pool.connection() as connection:
                     rows = await Statement(_LOOK, {}, lambda rows: rows).run_async(connection)
+                    schedules = await Statement(_SCHEDULES, {}, lambda rows: rows).run_async(connection)
             except (psycopg.Error, PoolTimeout, TimeoutError):
                 self._metrics.queue_tasks.clear()
                 self._metrics.queue_age.clear()
+                self._clear_schedules()
             else:
                 self._set(rows)
+                self._set_schedules(schedules)
             now = time.monotonic()
             self._good_until = now + max(FRESH_SECONDS, (now - began) / SHARE)
 
@@ -59,3 +68,14 @@ class QueueGauges:
                 self._metrics.queue_tasks.labels(queue, state).set(row["count"] if row else 0)
             oldest = found.get((queue, "queued"))
             self._metrics.queue_age.labels(queue).set(max(oldest["age"], 0.0) if oldest else 0.0)
+
+    def _clear_schedules(self) -> None:
+        self._metrics.schedule_fired_at.clear()
+        self._metrics.schedule_lag.clear()
+
+    def _set_schedules(self, rows: list[Row]) -> None:
+        self._clear_schedules()  # of those that are gone
+        for row in rows:
+            if row["fired_at"] is not None:
+                self._metrics.schedule_fired_at.labels(row["name"]).set(row["fired_at"])
+            self._metrics.schedule_lag.labels(row["name"]).set(row["lag"])

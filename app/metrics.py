@@ -72,6 +72,15 @@ class Metrics(DispatcherMetrics):
         self.queue_age = Gauge(
             "marquee_queue_oldest_age_seconds", "How long the oldest queued task has been due.", ["queue"], registry=registry
         )
+        self.schedule_fired_at = Gauge(
+            "marquee_schedule_last_fire_timestamp_seconds", "When an enabled schedule last fired.", ["schedule"], registry=registry
+        )
+        self.schedule_lag = Gauge(
+            "marquee_schedule_lag_seconds",
+            "How late an enabled schedule last fired, or is by now, whichever is more.",
+            ["schedule"],
+            registry=registry,
+        )
 
     def observe_request(self, *, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request under its route's template; addresses that are no route share one label."""

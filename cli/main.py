@@ -6,7 +6,7 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from cli import data, database, foreground, run, tasks
+from cli import data, database, foreground, run, schedules, tasks
 from cli.refusal import Refusal
 from core.settings import complaints
 
@@ -16,6 +16,7 @@ app.command("demo")(run.demo)
 app.command("worker")(foreground.worker)
 app.command("dispatcher")(foreground.dispatcher)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(data.app)
 app.add_typer(database.app, name="db")
 

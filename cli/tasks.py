@@ -1,33 +1,27 @@
 """`marquee tasks`: look at tasks and put them right, directly on the database, also while nothing else runs."""
 
-import getpass
 import json
-import os
 import uuid
 from typing import Annotated, Any, Final, get_args
 
 import typer
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
-from rich.console import Console
-from rich.table import Table
 
 from cli import census
 from cli.connecting import connected
 from cli.refusal import Refusal
+from cli.showing import duration, out, pairs, person, show, table_of
 from core import audit, tasks
 from core.statement import Row, Statement, first_or_none
 from core.tasks import State
 
 STATES: Final[tuple[State, ...]] = get_args(State)
 RUNNING_SHOWN: Final = 20
-ID_WIDTH: Final = 36
-PIPE_WIDTH: Final = 1000
 
 app: Final = typer.Typer(
     help="Look at tasks and put them right, directly on the database (DATABASE_URL); nothing else has to run.", no_args_is_help=True
 )
-out = Console(highlight=False, markup=False, soft_wrap=True)
 
 TaskId = Annotated[uuid.UUID, typer.Argument(metavar="ID", help="The id of a task.")]
 TaskIds = Annotated[list[uuid.UUID], typer.Argument(metavar="ID…", help="Ids of tasks.")]
@@ -60,12 +54,12 @@ def list_command(
     if not found:
         out.print("No tasks.")
         return
-    table = _table("id", "kind", "state", "attempts", "age", "owner", "note")
+    table = table_of("id", "kind", "state", "attempts", "age", "owner", "note")
     for row in found:
         note = row["progress_note"] if row["state"] == "running" else (row["error"] or {}).get("code")
         attempts = f"{row['attempt']}/{row['max_attempts']}"
-        table.add_row(str(row["id"]), row["kind"], row["state"], attempts, _duration(row["age"]), row["owner"], note or "")
-    _print(table)
+        table.add_row(str(row["id"]), row["kind"], row["state"], attempts, duration(row["age"]), row["owner"], note or "")
+    show(table)
 
 
 @app.command("show")
@@ -79,17 +73,17 @@ def show_command(task_id: TaskId) -> None:
             list,
         ).run(connection)
     error = task.pop("error") or {}
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = pairs()
     for name, value in task.items():
         if value not in (None, ""):
             table.add_row(name, json.dumps(value) if isinstance(value, dict | list) else str(value))
-    _print(table)
+    show(table)
     if error.get("attempts"):
         out.print("\nAttempts that failed")
-        story = _table("attempt", "at", "code", "message")
+        story = table_of("attempt", "at", "code", "message")
         for told in error["attempts"]:
             story.add_row(str(told["attempt"]), told["at"], told["code"], told["message"])
-        _print(story)
+        show(story)
     elif error:
         out.print(f"\n{error['code']}: {error['message']}")
     for deed in deeds:
@@ -127,16 +121,9 @@ def _requeue(connection: Connection[Any], task_id: uuid.UUID) -> None:
                 raise Refusal(f"only dead and failed tasks can be requeued; task {task_id} is {before['state']}")
             details = {"kind": before["kind"], "state": before["state"], "attempt": before["attempt"]}
             details["error"] = (before["error"] or {}).get("code")
-            audit.record(actor=f"cli:{_person()}", action="task.requeue", subject=f"task:{task_id}", details=details).run(connection)
+            audit.record(actor=person(), action="task.requeue", subject=f"task:{task_id}", details=details).run(connection)
     except UniqueViolation:
         raise Refusal(f"another {before['kind']} task is active; task {task_id} can be requeued when that has ended") from None
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as containers have
-        return str(os.getuid())
 
 
 @app.command("census")
@@ -153,32 +140,32 @@ def census_command() -> None:
 
 
 def _show_counts(taken: census.Census) -> None:
-    table = _table("kind", *STATES)
+    table = table_of("kind", *STATES)
     for kind, counts in taken.counts.items():
         table.add_row(kind, *(str(counts.get(state, "")) for state in STATES))
     if taken.counts:
-        _print(table)
+        show(table)
     else:
         out.print("No tasks.")
     for row in taken.oldest:
-        out.print(f"{row['queue']}: {row['count']:,} due, the oldest for {_duration(row['age'])}")
+        out.print(f"{row['queue']}: {row['count']:,} due, the oldest for {duration(row['age'])}")
     out.print()
 
 
 def _show_work(taken: census.Census) -> None:
     if taken.running:
-        table = _table("running", "kind", "attempt", "for", "lease left", "done", "worker")
+        table = table_of("running", "kind", "attempt", "for", "lease left", "done", "worker")
         for row in taken.running:
             attempt, done = f"{row['attempt']}/{row['max_attempts']}", f"{row['progress']:.0%} {row['progress_note'] or ''}"
-            spans = (_duration(row["running_seconds"]), _duration(row["lease_seconds"]))
+            spans = (duration(row["running_seconds"]), duration(row["lease_seconds"]))
             table.add_row(str(row["id"]), row["kind"], attempt, *spans, done.strip(), row["lease_owner"])
-        _print(table)
+        show(table)
         out.print()
     if taken.unsuccessful:
-        table = _table("ended", "kind", "reason", "count", "the latest", "and what it said")
+        table = table_of("ended", "kind", "reason", "count", "the latest", "and what it said")
         for row in taken.unsuccessful:
             table.add_row(row["state"], row["kind"], row["code"], str(row["count"]), str(row["latest_id"]), row["latest_message"] or "")
-        _print(table)
+        show(table)
         out.print()
 
 
@@ -195,24 +182,3 @@ def _find(connection: Connection[Any], task_id: uuid.UUID) -> Row:
     if task is None:
         raise Refusal(f"there is no task {task_id}")
     return task
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        # Ids are there to be copied: whatever else has to be shortened, they are whole.
-        table.add_column(column, no_wrap=True, min_width=ID_WIDTH if column in {"id", "running", "the latest"} else None)
-    return table
-
-
-def _print(table: Table) -> None:
-    """As wide as the terminal; whole, where somebody else reads it."""
-    (out if out.is_terminal else Console(highlight=False, markup=False, width=PIPE_WIDTH)).print(table)
-
-
-def _duration(seconds: float) -> str:
-    """As people say it: 0.4 s, 12 s, 5 min, 3 h, 2 d."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s" if abs(seconds) >= 10 else f"{seconds:.1f} s"  # noqa: PLR2004

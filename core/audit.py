@@ -7,7 +7,16 @@ from psycopg.types.json import Jsonb
 
 from core.statement import Statement, nothing
 
-Action = Literal["task.requeue", "model.promote", "model.rollback", "model.import"]
+Action = Literal[
+    "task.requeue",
+    "model.promote",
+    "model.rollback",
+    "model.import",
+    "schedule.create",
+    "schedule.update",
+    "schedule.delete",
+    "schedule.run",
+]
 
 _RECORD = """
 INSERT INTO audit_entries (actor, action, subject, details, correlation_id)
@@ -18,7 +27,7 @@ VALUES (%(actor)s, %(action)s, %(subject)s, %(details)s, %(correlation_id)s)
 def record(
     *, actor: str, action: Action, subject: str, details: Mapping[str, Any] | None = None, correlation_id: str | None = None
 ) -> Statement[None]:
-    """Remember that `actor` (an account's id) did `action` to `subject` (`task:<id>`, `model:<id>`), now."""
+    """Remember that `actor` (an account's id) did `action` to `subject` (`task:<id>`, `model:<id>`, `schedule:<name>`), now."""
     params = {
         "actor": actor,
         "action": action,

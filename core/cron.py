@@ -13,7 +13,7 @@ _FORMS: Final = "*, lists (1,2), ranges (1-5) and steps (*/15)"
 FIELDS: Final[dict[str, str]] = {
     "minute": f"0 to 59, {_FORMS}",
     "hour": f"0 to 23, {_FORMS}",
-    "day-of-month": f"1 to 31, L for the last day, LW for the last weekday, {_FORMS}",
+    "day-of-month": f"1 to 31 as far as the months have them, L for the last day, LW for the last weekday, {_FORMS}",
     "month": f"1 to 12 or JAN to DEC, {_FORMS}",
     "day-of-week": f"0 to 7 (0 and 7 are Sunday) or SUN to SAT, 5L for the last Friday, 1#2 for the second Monday, {_FORMS}",
 }
@@ -38,6 +38,11 @@ def check_cron(expression: str) -> str:
     """The expression itself. Raises `CronNotUnderstood`."""
     next_times(expression, "UTC", after=datetime(2000, 1, 1, tzinfo=UTC), count=1)
     return expression
+
+
+def in_zone(moment: datetime, timezone: str) -> datetime:
+    """The same moment on the zone's clock. Raises `TimezoneUnknown`."""
+    return moment.astimezone(_zone(timezone))
 
 
 def next_time(expression: str, timezone: str, *, after: datetime) -> datetime:

@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from core.cron import next_time
+from core.cron import CronNotUnderstood, TimezoneUnknown, next_time, next_times
 from core.messages import PAYLOADS, Payload, PayloadNotUnderstood, parse
 from core.statement import Row, Statement, nothing
 
@@ -46,6 +46,45 @@ class ScheduleRow:
         """When it is due after this reading. Raises `CronNotUnderstood`, `TimezoneUnknown`."""
         return next_time(self.cron, self.timezone or default_timezone, after=self.now)
 
+    def upcoming(self, default_timezone: str, *, count: int) -> list[datetime]:
+        """Its next times, were it enabled; none if it is not understood, as a row that was changed by hand."""
+        try:
+            return next_times(self.cron, self.timezone or default_timezone, after=self.now, count=count)
+        except (CronNotUnderstood, TimezoneUnknown):
+            return []
+
+
+def changed(
+    row: ScheduleRow,
+    *,
+    default_timezone: str,
+    payload: Mapping[str, Any] | None = None,
+    cron: str | None = None,
+    timezone: str | Literal["keep"] | None = "keep",
+    is_enabled: bool | None = None,
+) -> "Wanted":
+    """The schedule with these changes and its next time; one that was missed already is not made up for.
+
+    Raises `CronNotUnderstood`, `TimezoneUnknown`.
+    """
+    after = replace(
+        row,
+        payload=row.payload if payload is None else dict(payload),
+        cron=row.cron if cron is None else cron,
+        timezone=row.timezone if timezone == "keep" else timezone,
+        is_enabled=row.is_enabled if is_enabled is None else is_enabled,
+    )
+    next_fire_at = after.next_after_now(default_timezone)
+    return Wanted(
+        name=row.name,
+        kind=row.kind,
+        payload=after.payload,
+        cron=after.cron,
+        timezone=after.timezone,
+        is_enabled=after.is_enabled,
+        next_fire_at=next_fire_at if after.is_enabled else None,
+    )
+
 
 class PayloadRefused(ValueError):
     """A payload that its kind does not take; the message says which field and why."""
@@ -74,6 +113,11 @@ def _one(rows: list[Row]) -> ScheduleRow | None:
 
 def _all(rows: list[Row]) -> list[ScheduleRow]:
     return [ScheduleRow(**row) for row in rows]
+
+
+def read_clock() -> Statement[datetime]:
+    """The database's clock."""
+    return Statement("SELECT clock_timestamp() AS now", {}, lambda rows: rows[0]["now"])
 
 
 def list_all() -> Statement[list[ScheduleRow]]:

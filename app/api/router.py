@@ -3,13 +3,27 @@
 from fastapi import APIRouter
 
 from app.api.deps import PREFIX
-from app.api.routes import accounts, audit, batches, health, interactions, items, kinds, models, recommendations, results, tasks, users
+from app.api.routes import (
+    accounts,
+    audit,
+    batches,
+    health,
+    interactions,
+    items,
+    kinds,
+    models,
+    recommendations,
+    results,
+    schedules,
+    tasks,
+    users,
+)
 
 router = APIRouter()
 router.include_router(health.router)
 
 # Kinds and batches before tasks, whose ids are matched by anything.
-for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, results, models, audit):
+for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, results, schedules, models, audit):
     router.include_router(resource.router, prefix=PREFIX)
 
 TAGS = [
@@ -19,6 +33,7 @@ TAGS = [
     {"name": "interactions", "description": "What users do with items."},
     {"name": "recommendations", "description": "Lists with reasons."},
     {"name": "tasks", "description": "Work asked for: followed, listed, cancelled, requeued."},
+    {"name": "schedules", "description": "Tasks that are submitted by the clock."},
     {"name": "models", "description": "Trained recommenders."},
     {"name": "audit", "description": "What administrators did."},
     {"name": "health", "description": "For whoever runs the process."},

@@ -35,6 +35,12 @@ class Person:
     def post(self, path: str, body: object = None, headers: dict[str, str] | None = None, **options: Any) -> Response:
         return self.client.post(f"/api/v1{path}", json=body, headers={**self.headers, **(headers or {})}, **options)
 
+    def patch(self, path: str, body: object) -> Response:
+        return self.client.patch(f"/api/v1{path}", json=body, headers=self.headers)
+
+    def delete(self, path: str) -> Response:
+        return self.client.delete(f"/api/v1{path}", headers=self.headers)
+
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> AppSettings:

@@ -40,3 +40,17 @@ def test_without_the_database_nothing_is_told_rather_than_what_was(database_url)
     assert "marquee_queue_tasks{" not in told
     assert "marquee_queue_oldest_age_seconds{" not in told
     assert gauges.LOOK_SECONDS < 10, "Prometheus gives up after that"
+
+
+def test_schedules_tell_when_they_fired_and_how_late(connection, database_url):
+    connection.execute("UPDATE schedules SET is_enabled = true, next_fire_at = now() + interval '1 day'")
+    connection.execute(
+        "UPDATE schedules SET last_fired_at = to_timestamp(1000), last_due_at = to_timestamp(995) WHERE name = 'full-training'"
+    )
+    connection.execute("UPDATE schedules SET next_fire_at = now() - interval '1 hour' WHERE name = 'partial-training'")
+    told = refresh(database_url, Metrics())
+    assert 'marquee_schedule_last_fire_timestamp_seconds{schedule="full-training"} 1000.0' in told
+    assert 'marquee_schedule_last_fire_timestamp_seconds{schedule="partial-training"}' not in told
+    assert 'marquee_schedule_lag_seconds{schedule="full-training"} 5.0' in told
+    assert 'marquee_schedule_lag_seconds{schedule="partial-training"} 36' in told
+    assert 'marquee_schedule_lag_seconds{schedule="refresh-all-lists"} 0.0' in told
