@@ -42,11 +42,11 @@ class Ease(Recommender):
     config: Config
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
-        matrix = told(interactions.matrix(), self.config.dislike)
-        chosen = most_liked(matrix, self.config.dense_items)
+        matrix = linear.told(interactions.matrix(), self.config.dislike)
+        chosen = linear.most_liked(matrix, self.config.dense_items)
         known = matrix[:, chosen]
         with linear.one_thread():
-            weights = user_weights(known, self.config.user_weight)
+            weights = linear.user_weights(known, self.config.user_weight)
             system = linear.gram(known, weights, lambda done: progress(0.6 * done, "items compared"))
             diagonal = system.diagonal().copy()
             strength = self.config.dropout / (1 - self.config.dropout)
@@ -75,44 +75,18 @@ class Ease(Recommender):
 
     def _prepare(self, arrays: Arrays) -> None:
         self._effects = linear.unpacked("effects", arrays)
-        self._behind = behind(arrays["popularity"])
+        self._behind = linear.behind(arrays["popularity"])
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = (told(histories.matrix, self.config.dislike) @ self._effects).toarray()
+        scores: NDArray[np.float32] = (linear.told(histories.matrix, self.config.dislike) @ self._effects).toarray()
         scores += self._behind
         return scores
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        matrix = told(history.matrix, self.config.dislike)
+        matrix = linear.told(history.matrix, self.config.dislike)
         parts: NDArray[np.float32] = self._effects[history.matrix.indices][:, ranked].toarray()
         contributions: NDArray[np.float32] = (parts * matrix.data[:, None]).T
         return contributions
-
-
-def told(matrix: csr_matrix, dislike: float) -> csr_matrix:
-    """What a history says: 1 for a like, −`dislike` for a dislike, 0 without a verdict; every entry stays stored."""
-    said = np.where(matrix.data > 0, np.float32(1), np.where(matrix.data < 0, np.float32(-dislike), np.float32(0))).astype(np.float32)
-    return csr_matrix((said, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def most_liked(matrix: csr_matrix, count: int) -> NDArray[np.intp]:
-    """The columns with any like, or the `count` with the most of them; ascending."""
-    likes = np.bincount(matrix.indices[matrix.data > 0], minlength=matrix.shape[1])
-    first = np.lexsort((np.arange(len(likes)), -likes))[:count]
-    return np.sort(first[likes[first] > 0])
-
-
-def user_weights(matrix: csr_matrix, exponent: float) -> NDArray[np.float32]:
-    """(n / mean n)^−exponent by the length n of each row; rows without entries weigh nothing."""
-    lengths = np.diff(matrix.indptr).astype(np.float64)
-    weights = np.zeros(len(lengths), dtype=np.float32)
-    weights[lengths > 0] = (lengths[lengths > 0] / lengths[lengths > 0].mean()) ** -exponent
-    return weights
-
-
-def behind(popularity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What orders items that no weight speaks of: the popularity, scaled so far down that it decides nothing else."""
-    return (1e-6 * popularity / max(float(popularity.max(initial=0)), 1e-30)).astype(np.float32)
 
 
 def _weights(inverse: NDArray[np.float32], kept: int) -> csr_matrix:

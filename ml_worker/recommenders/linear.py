@@ -25,6 +25,32 @@ def one_thread() -> threadpool_limits:
     return threadpool_limits(1, "blas")
 
 
+def told(matrix: csr_matrix, dislike: float) -> csr_matrix:
+    """What a history says: 1 for a like, −`dislike` for a dislike, 0 without a verdict; every entry stays stored."""
+    said = np.where(matrix.data > 0, np.float32(1), np.where(matrix.data < 0, np.float32(-dislike), np.float32(0))).astype(np.float32)
+    return csr_matrix((said, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def most_liked(matrix: csr_matrix, count: int) -> NDArray[np.intp]:
+    """The columns with any like, or the `count` with the most of them; ascending."""
+    likes = np.bincount(matrix.indices[matrix.data > 0], minlength=matrix.shape[1])
+    first = np.lexsort((np.arange(len(likes)), -likes))[:count]
+    return np.sort(first[likes[first] > 0])
+
+
+def user_weights(matrix: csr_matrix, exponent: float) -> NDArray[np.float32]:
+    """(n / mean n)^−exponent by the length n of each row; rows without entries weigh nothing."""
+    lengths = np.diff(matrix.indptr).astype(np.float64)
+    weights = np.zeros(len(lengths), dtype=np.float32)
+    weights[lengths > 0] = (lengths[lengths > 0] / lengths[lengths > 0].mean()) ** -exponent
+    return weights
+
+
+def behind(popularity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What orders items that no weight speaks of: the popularity, scaled so far down that it decides nothing else."""
+    return (1e-6 * popularity / max(float(popularity.max(initial=0)), 1e-30)).astype(np.float32)
+
+
 def gram(rows: csr_matrix, weights: NDArray[np.float32], report: Callable[[float], None]) -> NDArray[np.float32]:
     """Σ w·xᵀx over the rows x of a matrix [rows × n], each with its weight: float32 [n × n].
 
@@ -56,6 +82,29 @@ def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         raise NotDefinite(f"the matrix of {len(matrix)} rows is not positive definite (LAPACK says {info})")
     mirror(inverse.T)
     return np.asarray(inverse.T)
+
+
+def solve(matrix: NDArray[np.float32], sides: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The solution X of matrix·X = sides for a symmetric positive definite matrix [n × n]; overwrites both. Raises `NotDefinite`."""
+    if not len(matrix):
+        return sides
+    factor, info = lapack.spotrf(matrix.T, lower=1, overwrite_a=1)
+    if info != 0:
+        raise NotDefinite(f"the matrix of {len(matrix)} rows is not positive definite (LAPACK says {info})")
+    solved, _ = lapack.spotrs(factor, np.asfortranarray(sides), lower=1, overwrite_b=1)
+    return np.ascontiguousarray(solved)
+
+
+def both_sided(matrix: NDArray[np.float32], block: int = 512) -> NDArray[np.float32]:
+    """A square matrix plus its mirror image, in its place."""
+    size = len(matrix)
+    for start in range(0, size, block):
+        stop = min(start + block, size)
+        square = matrix[start:stop, start:stop]
+        square += square.T.copy()
+        matrix[start:stop, stop:] += matrix[stop:, start:stop].T
+        matrix[stop:, start:stop] = matrix[start:stop, stop:].T
+    return matrix
 
 
 def mirror(matrix: NDArray[np.float32], block: int = 512) -> None:

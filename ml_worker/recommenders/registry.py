@@ -7,9 +7,10 @@ from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.popular import Popular
+from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import unpack
 
-RECOMMENDERS: Final[dict[str, type[Recommender]]] = {algorithm.name: algorithm for algorithm in (Popular, Als, Ease)}
+RECOMMENDERS: Final[dict[str, type[Recommender]]] = {algorithm.name: algorithm for algorithm in (Popular, Als, Ease, Sequential)}
 
 
 class UnknownAlgorithm(Exception):

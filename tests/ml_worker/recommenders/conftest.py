@@ -10,7 +10,7 @@ from ml_worker.recommenders.interactions import Interactions
 
 @dataclass(frozen=True)
 class Division:
-    """Ratings divided at random, for each user 80 % to learn from and 20 % to be found."""
+    """Ratings divided for each user into some to learn from and some to be found."""
 
     training: Interactions
     withheld: Interactions
@@ -28,21 +28,26 @@ class Division:
         return float(np.mean(values))
 
 
-def part(whole: Interactions, chosen: np.ndarray) -> Interactions:
-    columns = (column[chosen] for column in (whole.users, whole.items, whole.weights, whole.times))
-    return Interactions(whole.user_ids, whole.item_ids, *columns)
+@pytest.fixture(scope="session")
+def division(ratings: Interactions) -> Division:
+    """At random, 80 % and 20 %."""
+    draws = np.random.default_rng(0).random(len(ratings))
+    order = np.lexsort((draws, ratings.users))
+    counts = np.bincount(ratings.users)[ratings.users[order]]
+    place = np.arange(len(order)) - np.searchsorted(ratings.users[order], ratings.users[order])
+    is_withheld = np.empty(len(ratings), dtype=bool)
+    is_withheld[order] = place >= np.round(0.8 * counts)
+    return Division(ratings.part(~is_withheld), ratings.part(is_withheld))
 
 
 @pytest.fixture(scope="session")
-def division(ratings: Interactions) -> Division:
-    draws = np.random.default_rng(0).random(len(ratings))
-    order = np.lexsort((draws, ratings.users))
-    starts = np.flatnonzero(np.r_[True, np.diff(ratings.users[order]) != 0])
-    counts = np.diff(np.r_[starts, len(order)])
-    place = np.arange(len(order)) - np.repeat(starts, counts)
-    is_withheld = np.empty(len(ratings), dtype=bool)
-    is_withheld[order] = place >= np.round(0.8 * np.repeat(counts, counts))
-    return Division(part(ratings, ~is_withheld), part(ratings, is_withheld))
+def next_division(ratings: Interactions) -> Division:
+    """What each user liked last is to be found."""
+    liked = ratings.part(ratings.weights > 0)
+    order = np.lexsort((liked.times, liked.users))
+    is_withheld = np.zeros(len(liked), dtype=bool)
+    is_withheld[order[np.r_[np.diff(liked.users[order]) != 0, True]]] = True
+    return Division(liked.part(~is_withheld), liked.part(is_withheld))
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Histories, Interactions, InvalidInteractions
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import RECOMMENDERS, load_recommender
+from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import DamagedModel, NewerModelFormat
 from ml_worker.recommenders.updating import FullTrainingNeeded
 
@@ -68,6 +69,8 @@ class RecommenderContract:
     is_personalized = True
     quick: Recommender.Config | None = None
     """Where the preset takes long on the real ratings: what to take there instead."""
+    division = "division"
+    """The fixture on which the quality is measured."""
 
     def fitted(self, interactions: Interactions) -> Recommender:
         made = self.algorithm()
@@ -299,21 +302,25 @@ class RecommenderContract:
         small, large = (self.algorithm.predicted_bytes(self.algorithm.Config(), users=n, items=n, events=100 * n) for n in (1_000, 5_000))
         assert 0 < 4 * small < large
 
-    def test_quality_on_movielens_is_not_below_the_floor(self, division):
+    def test_quality_on_movielens_is_not_below_the_floor(self, request):
+        division = request.getfixturevalue(self.division)
         model = self.algorithm(self.quick)
         model.fit(division.training)
         assert division.ndcg(lambda asked: model.recommend(asked, count=10)) >= self.algorithm.quality_floor
 
 
 class PersonalContract(RecommenderContract):
+    popular = Popular.quality_floor
+    """The quality of popularity on that division."""
+
     def test_the_withheld_diagonal_of_a_checkerboard_is_found(self):
         """Users like the items of their own parity; the one kept from each is offered first, because of the others."""
         size = 20
-        users, items = np.divmod(np.arange(size * size), size)
-        is_shown = ((users + items) % 2 == 0) & (users != items)
+        users, distances = np.divmod(np.arange(size * (size // 2 - 1)), size // 2 - 1)
+        items = (users + 2 + 2 * distances) % size  # in the order in which the withheld one would come next
         names = np.array([f"{n:02}" for n in range(size)])
-        model = self.fitted(events(names[users[is_shown]].tolist(), names[items[is_shown]].tolist(), np.ones(is_shown.sum())))
-        asked = history(*({item: 1.0 for item in range(row % 2, size, 2) if item != row} for row in range(size)), items=size)
+        model = self.fitted(events(names[users].tolist(), names[items].tolist(), np.ones(len(users))))
+        asked = history(*(dict.fromkeys(items[users == row].tolist(), 1.0) for row in range(size)), items=size)
         rankings = model.recommend(asked, count=3)
         assert [ranking.items[0] for ranking in rankings] == list(range(size))
         for row, reasons in enumerate(model.explain(asked, rankings, count=4)):
@@ -321,7 +328,7 @@ class PersonalContract(RecommenderContract):
             assert all(item % 2 == row % 2 for item in reasons[0])
 
     def test_it_is_clearly_better_than_popular(self):
-        assert self.algorithm.quality_floor > 1.5 * Popular.quality_floor
+        assert self.algorithm.quality_floor > 1.5 * self.popular
 
 
 class TestPopular(RecommenderContract):
@@ -336,6 +343,13 @@ class TestAls(PersonalContract):
 class TestEase(PersonalContract):
     algorithm = Ease
     quick = Ease.Config(dense_items=3000)
+
+
+class TestSequential(PersonalContract):
+    algorithm = Sequential
+    quick = Sequential.Config(dense_items=2500)
+    division = "next_division"
+    popular = 0.0165
 
 
 @pytest.fixture(scope="module")
@@ -368,7 +382,7 @@ def test_nothing_seen_or_excluded_escapes(models, data):
 
 
 def test_every_algorithm_is_held_to_the_contract():
-    assert set(RECOMMENDERS.values()) == {case.algorithm for case in (TestPopular, TestAls, TestEase)}
+    assert set(RECOMMENDERS.values()) == {case.algorithm for case in (TestPopular, TestAls, TestEase, TestSequential)}
 
 
 def test_arrays_with_objects_are_refused_unread(drawn):
