@@ -258,6 +258,22 @@ class ModelNotPromotable(Problem):
     title = "This model version cannot go live"
 
 
+class ModelHasNoArtifact(Problem):
+    """The arrays of the version are no longer kept, or damaged."""
+
+    status = 404
+    slug = "model-has-no-artifact"
+    title = "The arrays of this model version are not there"
+
+
+class BundleNotTaken(Problem):
+    """What was sent is no bundle of a model, or a damaged, oversized or newer one."""
+
+    status = 422
+    slug = "bundle-not-taken"
+    title = "The bundle was not taken"
+
+
 class BodyTooLarge(Problem):
     """More bytes than any request may have."""
 

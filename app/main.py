@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from app.api import problems
 from app.api.deps import Services
-from app.api.middleware import Envelope
-from app.api.router import TAGS, router
+from app.api.middleware import MAX_BODY_BYTES, Envelope
+from app.api.router import IMPORT_PATH, TAGS, router
 from app.changes import TaskChanges
 from app.dispatcher import Dispatcher
 from app.gauges import QueueGauges
@@ -68,7 +68,7 @@ def create_app(settings: AppSettings) -> FastAPI:
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
         lifespan=lifespan,
     )
-    app.add_middleware(Envelope, metrics=metrics)
+    app.add_middleware(Envelope, metrics=metrics, largest={IMPORT_PATH: settings.model_bundle_mb * 1_000_000 + MAX_BODY_BYTES})
     app.include_router(router)
     problems.install(app)
     return app

@@ -6,7 +6,7 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from cli import data, database, foreground, run, schedules, tasks
+from cli import data, database, foreground, models, run, schedules, tasks
 from cli.refusal import Refusal
 from core.settings import complaints
 
@@ -17,6 +17,7 @@ app.command("worker")(foreground.worker)
 app.command("dispatcher")(foreground.dispatcher)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(models.app, name="models")
 app.add_typer(data.app)
 app.add_typer(database.app, name="db")
 

@@ -115,8 +115,20 @@ class RefreshShardPayload(Payload):
         return f"{self.shard}/{self.shard_count}"
 
 
+class ImportModelPayload(Payload):
+    """Register the model of a bundle that was verified and stored; submitted by `POST /models/import`."""
+
+    kind = "import_model"
+    queue = "batch"
+
+    artifact: str = Field(pattern=r"^[0-9a-f]{64}$", description="Where the files of the bundle are stored.")
+    source: str = Field(min_length=1, max_length=200, description="Where the bundle came from, for the registry.")
+    refresh_lists: bool = Field(default=True, description="Whether all lists are computed anew if the version goes live.")
+
+
 PAYLOADS: Final[dict[str, type[Payload]]] = {
-    payload.kind: payload for payload in (TrainPayload, RecommendPayload, RecommendManyPayload, RefreshListsPayload, RefreshShardPayload)
+    payload.kind: payload
+    for payload in (TrainPayload, RecommendPayload, RecommendManyPayload, RefreshListsPayload, RefreshShardPayload, ImportModelPayload)
 }
 
 

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -27,9 +28,10 @@ log = get_logger("app.access")
 class Envelope:
     """Pure ASGI, so that it costs little and sees what is really sent."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, largest: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._largest = largest or {}  # bytes by path, where it is not `MAX_BODY_BYTES`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,22 +73,22 @@ class Envelope:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Said before the body is read. FastAPI's own limit answers in plain text, whatever the handlers say.
-        announced = Headers(scope=scope).get("Content-Length", "")
-        if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
-            problem = BodyTooLarge(f"A request may have {MAX_BODY_BYTES} bytes at most; this one announces {announced}.")
+        announced, largest = Headers(scope=scope).get("Content-Length", ""), self._largest.get(scope["path"], MAX_BODY_BYTES)
+        if announced.isdecimal() and int(announced) > largest:
+            problem = BodyTooLarge(f"A request may have {largest} bytes at most; this one announces {announced}.")
             await render(Request(scope), problem)(scope, receive, send)
             return
-        await self._app(scope, _limited(receive), send)
+        await self._app(scope, _limited(receive, largest), send)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, largest: int) -> Receive:
     received = 0
 
     async def limited_receive() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
+        if received > largest:
             raise HTTPException(413)
         return message
 

@@ -7,6 +7,7 @@ from app.api.routes import (
     accounts,
     audit,
     batches,
+    bundles,
     health,
     interactions,
     items,
@@ -22,9 +23,12 @@ from app.api.routes import (
 router = APIRouter()
 router.include_router(health.router)
 
-# Kinds and batches before tasks, whose ids are matched by anything.
-for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, results, schedules, models, audit):
+# Kinds and batches before tasks, and bundles before models, whose ids are matched by anything.
+for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, results, schedules, bundles, models, audit):
     router.include_router(resource.router, prefix=PREFIX)
+
+IMPORT_PATH = f"{PREFIX}/models/import"
+"""Whose body may be larger than others."""
 
 TAGS = [
     {"name": "auth", "description": "Accounts: register, sign in, stay signed in."},

@@ -2,10 +2,17 @@
 
 from typing import Any, Final
 
-from ml_worker.handlers import recommend, recommend_many, refresh_lists, refresh_shard, train
+from ml_worker.handlers import import_model, recommend, recommend_many, refresh_lists, refresh_shard, train
 from ml_worker.handlers.base import Handler
 
 HANDLERS: Final[dict[str, Handler[Any]]] = {
     handler.payload.kind: handler
-    for handler in (recommend.HANDLER, recommend_many.HANDLER, refresh_lists.HANDLER, refresh_shard.HANDLER, train.HANDLER)
+    for handler in (
+        import_model.HANDLER,
+        recommend.HANDLER,
+        recommend_many.HANDLER,
+        refresh_lists.HANDLER,
+        refresh_shard.HANDLER,
+        train.HANDLER,
+    )
 }

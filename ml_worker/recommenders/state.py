@@ -115,6 +115,10 @@ def _read_manifest(data: bytes) -> _Manifest:
 
 def _read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+        if unpacked > len(data):  # `pack` does not compress
+            raise DamagedModel(f"{ARRAYS} would unpack to {unpacked:,} bytes, more than the {len(data):,} it has")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     # All that zipfile and numpy raise for bytes that are no npz; a lying header can ask for any amount of memory.

@@ -36,7 +36,7 @@ class ModelOut(Answer):
     )
     parameters: dict[str, Any]
     data_window: dict[str, Any] = Field(description="What it was trained on.")
-    artifact: str | None = Field(description="The SHA-256 of its files; null if they are no longer kept.")
+    artifact: str | None = Field(description="Where its files are in the artifact store; null if they are no longer kept.")
     artifact_bytes: int
     training_seconds: float
     source: str | None = Field(description="Where it was imported from; null if it was trained here.")

@@ -1,0 +1,96 @@
+"""`marquee models` as people run it."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from cli.main import main
+from core.artifacts import ArtifactStore
+
+
+@pytest.fixture
+def marquee(tmp_path, monkeypatch, capsys, database_url):
+    """Runs `marquee models …` on the test's database and artifacts."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DATABASE_URL", database_url)
+        monkeypatch.setenv("ARTIFACTS_URL", str(tmp_path / "artifacts"))
+        monkeypatch.setenv("LOGNAME", "operator")
+        monkeypatch.setattr(sys, "argv", ["marquee", "models", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        return SimpleNamespace(code=code, out=told.out, err=told.err)
+
+    return run
+
+
+@pytest.fixture
+def add(connection, tmp_path):
+    store = ArtifactStore(tmp_path / "artifacts")
+
+    def make(status="candidate", value=0.2, **columns):
+        stored = store.put({"arrays.npz": b"numbers", "model.json": b"{}"})
+        metrics = {"slice": {"first_at": 1}, "values": {"ndcg@10": {"value": value, "low": value - 0.01, "high": value + 0.01}}}
+        columns = {"artifact": stored.key, "artifact_bytes": 9, "training_seconds": 1, "metrics": json.dumps(metrics), **columns}
+        names, holes = ", ".join(["algorithm", "status", *columns]), ", ".join(["'als'", "%s", *["%s"] * len(columns)])
+        statement = f"INSERT INTO model_versions ({names}) VALUES ({holes}) RETURNING id"
+        return connection.execute(statement, [status, *columns.values()]).fetchone()[0]
+
+    return make
+
+
+def test_versions_are_listed_shown_and_compared(marquee, add):
+    assert marquee("list").out == "No models.\n"
+    live, refused = add("live"), add("refused", 0.1, status_reason="worse than popularity")
+    lines = [line.split() for line in marquee("list").out.splitlines()[1:]]
+    assert [(line[0], line[1], line[3]) for line in lines] == [(str(refused), "als", "refused"), (str(live), "als", "live")]
+    assert lines[0][-3:] == ["worse", "than", "popularity"]
+    assert len(marquee("list", "--status", "live").out.splitlines()) == 2
+    assert marquee("list", "--status", "lost").code == 2
+    told = marquee("show", live).out
+    assert "arrays.npz: 7 bytes, SHA-256 " in told
+    assert marquee("show", 999).err == "marquee: there is no model version 999\n"
+    (row,) = [line for line in marquee("compare", live, refused).out.splitlines() if line.startswith("ndcg@10")]
+    assert row.split() == ["ndcg@10", "0.2000", "(0.1900–0.2100)", "0.1000", "(0.0900–0.1100)"]
+    other = add(metrics=json.dumps({"slice": {"first_at": 2}}))
+    assert "measured on different slices" in marquee("compare", live, other).out
+    assert marquee("compare", other, add(metrics="{}")).err == "marquee: none of these versions was measured\n"
+
+
+def test_promoting_and_rolling_back_are_remembered_and_refused_where_they_must_be(marquee, add, connection):
+    live, refused = add("live"), add("refused", status_reason="worse than popularity")
+    assert "the gate refused version" in marquee("promote", refused).err
+    assert "takes a reason" in marquee("promote", refused, "--force").err
+    assert connection.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
+    done = marquee("promote", refused, "--force", "--reason", "a demo")
+    assert done.out == f"Version {refused} is live in place of {live}.\n"
+    assert connection.execute("SELECT kind FROM tasks").fetchall() == [("refresh_lists",)]
+    assert "model.promote by cli:operator: a demo" in marquee("show", refused).out
+    assert marquee("promote", refused).err == f"marquee: version {refused} is live already\n"
+    assert marquee("rollback", "--no-refresh").out == f"Version {live} is live again in place of {refused}.\n"
+    assert "there is nothing to go back to" in marquee("rollback").err
+    actions = connection.execute("SELECT action, actor, details ->> 'reason' FROM audit_entries ORDER BY id").fetchall()
+    assert actions == [("model.promote", "cli:operator", "a demo"), ("model.rollback", "cli:operator", None)]
+    assert "no longer kept" in marquee("promote", add(artifact=None)).err
+
+
+def test_a_version_is_carried_as_a_file(marquee, add, connection, tmp_path):
+    version = add()
+    assert marquee("export", version, "best.zip").code == 0
+    assert marquee("export", version, "best.zip").err == "marquee: best.zip cannot be written: File exists\n"
+    taken = marquee("import", "best.zip", "--wait", 0)
+    assert "registers it when a worker takes it" in taken.out
+    assert connection.execute("SELECT kind, state, owner, payload ->> 'source' FROM tasks").fetchall() == [
+        ("import_model", "queued", "cli:operator", "file:best.zip")
+    ]
+    (tmp_path / "best.zip").write_bytes((tmp_path / "best.zip").read_bytes()[:-30])
+    assert marquee("import", "best.zip").err.startswith("marquee: best.zip is not taken: it is no whole zip file")
+    assert marquee("import", "none.zip").err.startswith("marquee: none.zip is not taken: ")
