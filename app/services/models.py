@@ -8,7 +8,8 @@ from typing import Any, Final
 from fastapi.concurrency import run_in_threadpool
 from psycopg import AsyncConnection
 
-from app.errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate, RequestInvalid
+from app.errors import RequestInvalid
+from app.model_errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate
 from core import audit, model_versions, tasks
 from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, StoredFile
 from core.messages import RefreshListsPayload

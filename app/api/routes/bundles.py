@@ -14,7 +14,8 @@ from starlette.background import BackgroundTask
 from app.api.deps import PREFIX, Administrator, Bell, CorrelationId, Process
 from app.api.problems import documented
 from app.api.shapes import Answer
-from app.errors import BodyTooLarge, BundleNotTaken, Forbidden, ModelHasNoArtifact, ModelNotFound, NotAuthenticated
+from app.errors import BodyTooLarge, Forbidden, NotAuthenticated
+from app.model_errors import BundleNotTaken, ModelHasNoArtifact, ModelNotFound
 from app.services import bundles, models
 from core.bundles import MEDIA_TYPE
 from core.database import async_transaction

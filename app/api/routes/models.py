@@ -8,7 +8,8 @@ from pydantic import Field, TypeAdapter
 from app.api.deps import Administrator, Connection, CorrelationId, CurrentAccount, Process, Transaction
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Limit, Page, Request, Text, opened, page_of
-from app.errors import Forbidden, ModelNotFound, ModelNotPromotable, ModelRefusedByGate, NotAuthenticated, RequestInvalid
+from app.errors import Forbidden, NotAuthenticated, RequestInvalid
+from app.model_errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate
 from app.services import models
 from app.services.models import Actor, Change
 from core.model_versions import Status
