@@ -163,7 +163,13 @@ def main() -> None:
         refuse(2, f"ARTIFACTS_URL cannot be used: {error}.")
     app = create_app(settings)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_SECONDS
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        forwarded_allow_ips=settings.trusted_proxies,
     )
     server = Server(config)
     log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")

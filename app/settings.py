@@ -1,5 +1,6 @@
 """The settings of the app."""
 
+from ipaddress import ip_network
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
@@ -32,6 +33,10 @@ class AppSettings(CoreSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on; 0.0.0.0 for all.")
     api_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on.")
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses or networks, separated by commas, whose X-Forwarded-For says who the client is; nobody else's does.",
+    )
     dispatcher: bool = Field(
         default=True, description="on: this process moves tasks along too; off: `marquee dispatcher` does, somewhere else."
     )
@@ -54,6 +59,16 @@ class AppSettings(CoreSettings):
     def _leave_time(cls, value: float) -> float:
         if 0 < value < 1:
             raise ValueError("must be 0 (never) or at least 1: results are written moments before anything points to them")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _name_networks(cls, value: str) -> str:
+        for part in value.split(","):
+            try:
+                ip_network(part.strip())
+            except ValueError as error:
+                raise ValueError(f"holds something that is neither an address nor a network: {error}") from None
         return value
 
     @model_validator(mode="after")

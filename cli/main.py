@@ -1,25 +1,30 @@
 """The command line `marquee`: one function a command, errors as one sentence."""
 
+import importlib.util
 import sys
 from typing import Final
 
 import typer
 from pydantic import ValidationError
 
-from cli import data, database, foreground, models, run, schedules, tasks
+from cli import database, deploy, foreground, models, schedules, tasks
 from cli.refusal import Refusal
 from core.settings import complaints
 
 app: Final = typer.Typer(help="Marquee: events in, recommendations out.", no_args_is_help=True, pretty_exceptions_enable=False)
-app.command("run")(run.run)
-app.command("demo")(run.demo)
 app.command("worker")(foreground.worker)
 app.command("dispatcher")(foreground.dispatcher)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")
-app.add_typer(data.app)
 app.add_typer(database.app, name="db")
+app.add_typer(deploy.app, name="deploy")
+if importlib.util.find_spec("numpy") is not None:  # the app's image reads no data and starts no stack
+    from cli import data, run
+
+    app.add_typer(data.app)
+    app.command("run")(run.run)
+    app.command("demo")(run.demo)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 
+from datasets import drive
 from datasets.problems import DownloadFailed
 from datasets.rows import Progress
 
@@ -36,6 +37,10 @@ def downloaded(url: str, *, largest_bytes: int = LARGEST_DOWNLOAD_BYTES, on_prog
         raise DownloadFailed(f"{name} cannot be downloaded: only http and https addresses can")
     with tempfile.TemporaryDirectory(prefix="marquee-download-") as folder:
         path = Path(folder) / "download"
+        if file_id := drive.file_id(url):
+            drive.download(file_id, path, largest_bytes=largest_bytes, on_progress=on_progress)
+            yield path
+            return
         try:
             with httpx2.stream("GET", url, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
                 _save(response, path, name=name, largest_bytes=largest_bytes, on_progress=on_progress)

@@ -9,9 +9,9 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from app.settings import AppSettings, DispatcherSettings
-from cli.settings import LocalSettings
+from cli.settings import LocalSettings, ReadySettings, SeedSettings
 from core.messages import PAYLOADS, Payload
-from core.settings import CoreSettings
+from core.settings import CoreSettings, FileSettings
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.registry import RECOMMENDERS
@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("core", "app", "ml_worker", "streamlit_ui", "datasets", "cli", "benchmarks")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MODULES = [path for path in SOURCES if path.name != "__init__.py"]
-SETTINGS: tuple[type[BaseSettings], ...] = (CoreSettings, AppSettings, DispatcherSettings, WorkerSettings, UiSettings, LocalSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (
+    CoreSettings, AppSettings, DispatcherSettings, WorkerSettings, UiSettings, LocalSettings, SeedSettings, ReadySettings,
+)  # fmt: skip
 
 MAX_FILE_LINES = 320
 MAX_FUNCTION_LINES = 55
@@ -48,6 +50,11 @@ def documented_settings() -> list[str]:
     return [found[1] for line in lines if (found := re.match(r"#?\s?([A-Z][A-Z0-9_]+)=", line))]
 
 
+def compose_variables() -> set[str]:
+    """What docker-compose.yaml reads from the environment and `.env`."""
+    return set(re.findall(r"\$\{([A-Z][A-Z0-9_]*)", (ROOT / "docker-compose.yaml").read_text()))
+
+
 def test_only_the_database_module_commits():
     assert offenders(r"\.commit\(", except_in=("core/database.py",)) == []
 
@@ -68,10 +75,17 @@ def test_every_algorithm_is_registered_under_its_name():
 
 
 def test_every_setting_is_documented_and_nothing_else_is():
-    expected = {name.upper() for settings in SETTINGS for name in settings.model_fields}
+    expected = {name.upper() for settings in SETTINGS for name in settings.model_fields} | compose_variables()
+    expected |= {f"{name.upper()}_FILE" for settings in SETTINGS if issubclass(settings, FileSettings) for name in settings.secret_names()}
     documented = Counter(documented_settings())
     assert set(documented) == expected
     assert [name for name, count in documented.items() if count > 1] == []
+
+
+def test_the_interface_is_given_every_setting_it_has():
+    """The others read all of `.env`; the interface, which needs no secret, sees only what the compose file names."""
+    service = (ROOT / "docker-compose.yaml").read_text().split("  streamlit_ui:")[1].split("\n\n")[0]
+    assert [name for name in UiSettings.model_fields if f"{name.upper()}:" not in service] == []
 
 
 def test_every_init_is_empty():

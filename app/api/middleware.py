@@ -20,6 +20,8 @@ from core.log import get_logger
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 HEADER: Final = "X-Correlation-ID"
 TASK_HEADER: Final = "X-Task-ID"
+PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked every few seconds by those who watch: not worth a line each."""
 WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 log = get_logger("app.access")
@@ -67,8 +69,16 @@ class Envelope:
             # The route's own template, without the prefix of the API.
             route = getattr(scope.get("route"), "path", None)
             self._metrics.observe_request(method=scope["method"], route=route, status=status, seconds=seconds)
-            log.info(
-                "request", method=scope["method"], path=scope["path"], status=status, duration_ms=round(seconds * 1000, 1), **submitted
+            client = (scope.get("client") or ("",))[0]  # the one a trusted proxy names
+            tell = log.debug if scope["path"] in PROBES else log.info
+            tell(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                duration_ms=round(seconds * 1000, 1),
+                client=client,
+                **submitted,
             )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """The process: how it starts, refuses to start and ends."""
 
+import json
 import os
 import secrets
 import signal
@@ -182,3 +183,14 @@ def test_it_lives_through_a_restart_of_the_database_connections(start, database_
     process.terminate()
     code, told = last_words(process)
     assert code == 0, told
+
+
+@pytest.mark.parametrize(("trusted", "client_seen"), [("127.0.0.0/8", "203.0.113.9"), ("10.237.77.10", "127.0.0.1")])
+def test_only_a_trusted_proxy_says_who_the_client_is(start, trusted, client_seen):
+    process, client = start(TRUSTED_PROXIES=trusted, LOG_FORMAT="json")
+    wait_until_ready(process, client)
+    client.get("/docs", headers={"X-Forwarded-For": "203.0.113.9"})
+    process.send_signal(signal.SIGTERM)
+    code, told = last_words(process)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert (code, [line["client"] for line in lines if line["event"] == "request"]) == (0, [client_seen])

@@ -46,6 +46,7 @@ def test_weak_secrets_are_refused_and_not_repeated(secret):
         ({"api_port": "http"}, "API_PORT: input should be a valid integer"),
         ({"api_port": 70_000}, "API_PORT: input should be less than or equal to 65535"),
         ({"database_url": "mysql://x"}, "DATABASE_URL must be of the form postgresql:"),
+        ({"trusted_proxies": "10.0.0.1, nginx"}, "TRUSTED_PROXIES holds something that is neither an address nor a network: 'nginx'"),
         ({"log_level": "loud"}, "LOG_LEVEL: input should be 'debug'"),
         ({"admin_email": "admin@marquee.local"}, "ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all."),
         ({"admin_password": "long enough"}, "ADMIN_EMAIL and ADMIN_PASSWORD are set together or not at all."),
