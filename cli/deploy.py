@@ -14,11 +14,9 @@ from cli import vault
 from cli.connecting import connected
 from cli.refusal import Refusal
 from cli.settings import ReadySettings, SeedSettings
-from core import tasks
+from core import schedules, tasks
 from core.messages import TrainPayload
-from core.statement import Row, Statement
 
-OWNER: Final = "deployment"
 WAIT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 5.0
@@ -52,9 +50,7 @@ def seed_command() -> None:
             console.print("left empty, as SEED=none says")
         else:
             seed(settings.database_url.get_secret_value(), data=settings.source, report=_Told())
-        if _wants_model(connection):
-            submitted = tasks.submit(TrainPayload(), owner=OWNER).run(connection)
-            console.print(f"first training asked for (task {submitted.id})" if submitted else "the first training is asked for already")
+        _ask_for_first_training(connection)
 
 
 @app.command("ready")
@@ -110,10 +106,8 @@ def _is_empty(connection: Connection[Any]) -> bool:
     return connection.execute("SELECT 1 FROM items LIMIT 1").fetchone() is None
 
 
-def _wants_model(connection: Connection[Any]) -> bool:
-    has_none = "SELECT EXISTS (SELECT 1 FROM interactions) AND NOT EXISTS (SELECT 1 FROM model_versions) AS wanted"
-    return bool(Statement(has_none, {}, _wanted).run(connection))
-
-
-def _wanted(rows: list[Row]) -> bool:
-    return bool(rows[0]["wanted"])
+def _ask_for_first_training(connection: Connection[Any]) -> None:
+    """What a dispatcher would do by itself some seconds later, under the same key."""
+    if hour := schedules.needs_first_training().run(connection):
+        submitted = tasks.submit(TrainPayload(), owner=schedules.OWNER, idem_key=f"first-training@{hour}").run(connection)
+        console.print(f"first training asked for (task {submitted.id})" if submitted else "the first training is asked for already")

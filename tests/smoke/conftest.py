@@ -54,7 +54,9 @@ def own_database(server_url: str) -> Iterator[str]:
         try:
             connection.execute(f"CREATE DATABASE {name}")
         except psycopg.errors.InsufficientPrivilege:
-            pytest.fail(f"the role {connection.info.user} may not create the database these tests work in: ALTER ROLE … CREATEDB", pytrace=False)
+            pytest.fail(
+                f"the role {connection.info.user} may not create the database these tests work in: ALTER ROLE … CREATEDB", pytrace=False
+            )
         try:
             url = _named(server_url, name)
             upgrade(url)
