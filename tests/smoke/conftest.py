@@ -81,7 +81,7 @@ def own(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "ADMIN_PASSWORD": instance.password,
         "API_HOST": "127.0.0.1",
         "API_PORT": str(port),
-        "ARTIFACT_DIR": str(folder / "artifacts"),
+        "ARTIFACTS_URL": str(folder / "artifacts"),
     }
     log = folder / "app.log"
     with log.open("w") as output:
