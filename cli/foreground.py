@@ -1,8 +1,10 @@
-"""`marquee worker` and `marquee dispatcher`: this process becomes one of the product's, with the settings of the environment."""
+"""`marquee worker`, `dispatcher` and `evaluate`: this process becomes one of the product's, with the settings of the environment."""
 
 import importlib.util
 import os
 import sys
+
+import typer
 
 from cli.refusal import Refusal
 
@@ -25,8 +27,13 @@ def dispatcher() -> None:
     _become("app.dispatch", needs=("aio_pika", "prometheus_client"), group="app")
 
 
-def _become(module: str, *, needs: tuple[str, ...], group: str) -> None:
+def evaluate(context: typer.Context) -> None:
+    """Compare models on files of events or on a data set, without a server or a database; --help lists the options."""
+    _become("ml_worker.workbench.main", "evaluate", *context.args, needs=("implicit", "scipy"), group="worker")
+
+
+def _become(module: str, *arguments: str, needs: tuple[str, ...], group: str) -> None:
     if missing := [name for name in needs if importlib.util.find_spec(name) is None]:
         raise Refusal(f"the dependencies of the group {group} are not installed ({', '.join(missing)}): uv sync --group {group}")
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 (our own module)
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 (our own module)

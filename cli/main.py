@@ -14,6 +14,9 @@ from core.settings import complaints
 app: Final = typer.Typer(help="Marquee: events in, recommendations out.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("worker")(foreground.worker)
 app.command("dispatcher")(foreground.dispatcher)
+# Their options are those of the process that they become.
+OWN_OPTIONS: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.command("evaluate", context_settings=OWN_OPTIONS)(foreground.evaluate)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")

@@ -35,13 +35,11 @@ def import_dataset(
     started = time.monotonic()
     name = public_form(source) if is_url(source) else source
     tally = Tally(most_bad=max_bad_rows, on_bad_row=on_bad_row)
-    with _files(source, name, largest_download_bytes, on_progress) as files:
-        recognised = recognise(files, shown_as=name)
-        dataset = MovieLens(recognised, tally=tally, on_progress=on_progress)
+    with opened(source, tally=tally, on_progress=on_progress, largest_download_bytes=largest_download_bytes) as (layout, dataset):
         loaded = check(dataset) if connection is None else load(connection, dataset)
     return ImportReport(
         source=name,
-        layout=recognised.layout.name,
+        layout=layout,
         is_dry_run=connection is None,
         loaded=loaded,
         files=tally.files,
@@ -49,6 +47,21 @@ def import_dataset(
         first_bad_rows=tuple(tally.first_bad),
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def opened(
+    source: str,
+    *,
+    tally: Tally,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    largest_download_bytes: int = LARGEST_DOWNLOAD_BYTES,
+) -> Iterator[tuple[str, Dataset]]:
+    """The name of the source's layout and its rows, for as long as the context lives. Raises `DatasetUnusable`."""
+    name = public_form(source) if is_url(source) else source
+    with _files(source, name, largest_download_bytes, on_progress) as files:
+        recognised = recognise(files, shown_as=name)
+        yield recognised.layout.name, MovieLens(recognised, tally=tally, on_progress=on_progress)
 
 
 def check(dataset: Dataset) -> Loaded:

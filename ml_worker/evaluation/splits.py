@@ -1,6 +1,7 @@
 """Divides interactions into what a model may learn from and what it must find: by time, the last of each user, at random, replayed."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -19,23 +20,35 @@ class CannotSplit(Exception):
     """These interactions cannot be divided this way; the message says why."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Training data and questions. Both sides have the whole vocabularies, so that a row and a column mean the same in both."""
 
     train: Interactions
     test: Truth
-    live: "Live | None" = None
+    replayed: "Live | None" = None
 
     def histories(self, questions: NDArray[np.integer] | None = None) -> Histories:
         """What is known of the user of each of these questions (of all) when it is asked: the training data, or in a replay all before."""
-        chosen = np.arange(len(self.test)) if questions is None else questions
-        return self.train.histories(self.test.rows[chosen]) if self.live is None else self.live.histories(chosen)
+        return self.live.histories(np.arange(len(self.test)) if questions is None else questions)
+
+    def take(self, questions: NDArray[np.integer] | NDArray[np.bool_]) -> "Split":
+        """The same with only these questions, by index or mask."""
+        live = Live(self.live.whole, self.live.rows[questions], self.live.seen[questions])
+        return Split(self.train, self.test.take(questions), live)
+
+    @cached_property
+    def live(self) -> "Live":
+        """The histories of all questions."""
+        if self.replayed is not None:
+            return self.replayed
+        whole = self.train.histories()
+        return Live(whole, self.test.rows, np.diff(whole.offsets)[self.test.rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
-    """Histories that grow while the questions are asked: the first `seen[q]` events of row `rows[q]` of `whole`."""
+    """Histories at the time of the questions: the first `seen[q]` events of row `rows[q]` of `whole`."""
 
     whole: Histories
     rows: NDArray[np.int64]  # [questions]

@@ -1,0 +1,53 @@
+"""Which models are compared, by name and with which parameters."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.registry import RECOMMENDERS, find_recommender
+
+BASELINES: Final = ("popular", "item_knn")
+"""Always in the table: a model that does not beat them is not worth its training."""
+
+
+class InvalidContender(Exception):
+    """A model or parameter that does not exist; the message says what does."""
+
+
+def named(names: str) -> list[str]:
+    """The model names of a list with commas, each once, the baselines of `BASELINES` after them."""
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    if not asked:
+        raise InvalidContender("no model is named; for instance: --models als,ease")
+    return list(dict.fromkeys([*asked, *(name for name in BASELINES if name in RECOMMENDERS)]))
+
+
+def parameters(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`als.factors=128` as {"als": {"factors": 128}}. Raises `InvalidContender`."""
+    made: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        name, dot, field = path.partition(".")
+        if not (equals and dot and name and field):
+            raise InvalidContender(f"{assignment!r} sets nothing; a parameter is set as in --set als.factors=128")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        made.setdefault(name, {})[field] = value
+    return made
+
+
+def contender(name: str, values: Mapping[str, Any]) -> Recommender:
+    """An untrained model with these parameters beside its presets. Raises `UnknownAlgorithm` and `InvalidContender`."""
+    algorithm = find_recommender(name)
+    try:
+        return algorithm(algorithm.Config.model_validate(dict(values)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(algorithm.Config.model_fields) or "none"
+        raise InvalidContender(f"{name}.{field}: {first['msg']}; the parameters of {name} are: {known}") from error

@@ -1,0 +1,111 @@
+"""`marquee evaluate` as people call it."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from ml_worker.workbench.main import AskedWrongly, app
+from ml_worker.workbench.report import Report
+
+
+def run(*arguments: object):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def marquee(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+
+
+@pytest.fixture(scope="session")
+def outcome(files, tmp_path_factory):
+    """What one call wrote and printed."""
+    folder = tmp_path_factory.mktemp("out")
+    done = run(
+        *("evaluate", "--train", files / "train.tsv", "--test", files / "test.tsv", "--valid", files / "valid.tsv", "--top", 12),
+        *("--models", "als", "--set", "als.factors=4", "--set", "als.iterations=5", "--out", folder / "lists.csv"),
+        *("--report", folder / "report.json", "--markdown", folder / "report.md"),
+    )
+    return folder, done
+
+
+def test_the_lists_hold_what_each_user_of_the_test_may_be_shown(outcome, files):
+    with (outcome[0] / "lists.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["user", "item", "rank", "score"]
+    lists: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        lists.setdefault(row["user"], []).append(row)
+    assert lists.keys() == {f"user {n}" for n in range(40)}
+    met = {tuple(line.split("\t")[:2]) for line in (files / "train.tsv").read_text().splitlines()}
+    for user, entries in lists.items():
+        assert [int(entry["rank"]) for entry in entries] == list(range(1, 13))
+        scores = [float(entry["score"]) for entry in entries]
+        assert scores == sorted(scores, reverse=True)
+        assert len({entry["item"] for entry in entries}) == 12
+        assert not {(user, entry["item"]) for entry in entries} & met
+        taste = int(user.split()[1]) % 2
+        assert sum(int(entry["item"].split()[1]) % 2 == taste for entry in entries[:8]) >= 7
+
+
+def test_the_report_compares_with_the_baselines_and_says_how_it_was_made(outcome):
+    report = Report.model_validate(json.loads((outcome[0] / "report.json").read_text()))
+    assert report.split.startswith("future (100% of its lines are not earlier")
+    assert (report.data.users, report.data.items, report.data.interactions, report.data.questions) == (40, 30, 280, 40)
+    als, popular = (next(model for model in report.models if model.name == name) for name in ("als", "popular"))
+    assert als.config["factors"] == 4
+    assert als.metrics["ndcg@10"].mean > 2 * popular.metrics["ndcg@10"].mean / 1.5
+    assert als.against["popular"]["ndcg@10"].low > 0
+    assert "popular" not in popular.against
+    assert {cut.name: cut.questions for cut in als.cuts} == {"all users": 40, "users with 5 events or more": 40}
+    assert [(cut.name, cut.questions) for cut in als.by_history] == [("5–9", 40)]
+    assert als.metrics["recall@50"].mean == 1  # 50 is more than there are
+
+
+def test_the_table_is_printed_and_progress_goes_elsewhere(outcome):
+    out, err = outcome[1].stdout, outcome[1].stderr
+    assert "NDCG@10" in out
+    assert "popular" in out
+    assert "als: training: 100%" in err
+    assert "als: training" not in out
+    markdown = (outcome[0] / "report.md").read_text()
+    assert "| als | " in markdown
+    assert "NDCG@10 minus that of the baseline" in markdown
+
+
+def test_what_cannot_be_done_ends_with_a_sentence_and_code_2(files, tmp_path):
+    (tmp_path / "bad.csv").write_text("a,x,1\na,y,nan\n")
+    done = marquee("evaluate", "--train", tmp_path / "bad.csv", "--test", files / "test.tsv")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"marquee: {tmp_path}/bad.csv, line 2: the value is 'nan', not a finite number"
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--train", "t"], "give --train FILE and --test FILE, or --data"),
+        (["--data", "x", "--train", "t"], "not both"),
+        (["--out", "/"], "/ cannot be written: it is a folder"),
+        (["--report", "/nowhere/r.json"], "/nowhere is no folder"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, sentence):
+    with pytest.raises(AskedWrongly, match=sentence):
+        run("evaluate", *arguments)
+
+
+@pytest.mark.parametrize("split", ["time", "last", "random", "replay"])
+def test_a_data_set_is_divided_every_way(movielens, tmp_path, split):
+    result = run("evaluate", "--data", movielens, "--split", split, "--models", "popular", "--report", tmp_path / "r.json")
+    assert f"{split}: " in result.stdout
+    report = Report.model_validate_json((tmp_path / "r.json").read_text())
+    assert 0.01 < report.models[0].metrics["ndcg@10"].mean < 0.5
+    assert report.models[0].metrics["diversity@10"].mean > 0.3  # by genres
