@@ -14,13 +14,9 @@ import pytest
 
 from core import claims, tasks
 from core.messages import RecommendPayload
+from tests.rigs.ports import free_port
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.fixture

@@ -15,12 +15,9 @@ import httpx2
 import psycopg
 import pytest
 
+from tests.rigs.ports import free_port
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-
-
-def free_port():
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.fixture

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.rigs.ports import free_port
+
 READY = "Ctrl-C stops everything"
 StartRun = Callable[..., subprocess.Popen[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

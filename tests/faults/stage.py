@@ -4,7 +4,6 @@ import os
 import random
 import secrets
 import signal
-import socket
 import time
 import uuid
 from collections import Counter
@@ -24,6 +23,7 @@ from tests.faults.clients import Order, submit_all
 from tests.faults.entries import Entry, launch, serve, work
 from tests.faults.invariants import Verdict, judge
 from tests.faults.rings import Broker
+from tests.rigs.ports import free_port
 from tests.rigs.postgres import KillablePostgres
 from tests.rigs.rabbitmq import PrivateRabbitMQ
 
@@ -80,7 +80,7 @@ class Stage:
     def start_apps(self, count: int = 1, *, failpoints: str = "") -> None:
         """Copies of the API, each with its own dispatcher."""
         for _ in range(count):
-            port = _free_port()
+            port = free_port()
             self.ports = (*self.ports, port)
             self._start(serve, {"API_PORT": str(port), "JWT_SECRET": self.secret, "FAILPOINTS": failpoints})
 
@@ -235,7 +235,7 @@ class Stage:
         return actor
 
     def _common(self) -> dict[str, str]:
-        nowhere = f"amqp://guest:guest@127.0.0.1:{_free_port()}/"
+        nowhere = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
         rabbitmq_url = {"broker": self.broker.url, "absent broker": nowhere, "database": ""}[self.bell]
         return {
             "DATABASE_URL": self.url,
@@ -307,9 +307,3 @@ def _sign_in(connection: Connection[Any], secret: str) -> str:
         "INSERT INTO accounts (id, email, password_hash, role) VALUES (%s, %s, 'x', 'service')", (account_id, f"{account_id}@example.org")
     )
     return AccessTokens(secret, lifetime_seconds=86_400).issue(account_id)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

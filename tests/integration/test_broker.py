@@ -4,7 +4,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -21,14 +20,9 @@ from core import rings, tasks
 from core.messages import RecommendPayload
 from core.topology import EXCHANGE, broker_queue
 from ml_worker.consumer import declare
+from tests.rigs.ports import free_port
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

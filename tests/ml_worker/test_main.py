@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from core import claims, tasks
 from core.messages import RecommendPayload, TrainPayload
+from tests.rigs.ports import free_port
 from tests.rigs.s3 import s3_server
 
 StartWorker = Callable[..., subprocess.Popen[str]]
@@ -124,11 +125,6 @@ def test_a_worker_waits_for_a_database_that_is_not_there_yet(start_worker):
     code, log = end(worker, signal.SIGTERM)
     assert code == 0, log
     assert "Traceback" not in log
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_for_health(url: str, status: str) -> dict[str, Any]:

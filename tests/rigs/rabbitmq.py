@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from cli import child
+from tests.rigs.ports import free_port
 
 SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/homebrew/sbin/rabbitmq-server", "/usr/local/sbin/rabbitmq-server")
 START_TIMEOUT_SECONDS = 60.0
@@ -42,7 +42,7 @@ class PrivateRabbitMQ:
         self._server = server
         self._folder = folder
         self._node = f"marquee-{secrets.token_hex(4)}@localhost"
-        self.port, self._distribution_port = _free_port(), _free_port()
+        self.port, self._distribution_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
 
@@ -132,9 +132,3 @@ class PrivateRabbitMQ:
                     log = (self._folder / "output.log").read_text()
                     raise AssertionError(f"the private RabbitMQ node did not start ({error!r}):\n{log[-2000:]}") from error
                 time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,13 +11,9 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from tests.rigs.ports import free_port
+
 START_SECONDS = 60.0
-
-
-def free_port_of_the_interface() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(folder, **environment: str) -> subprocess.Popen[str]:
@@ -31,7 +27,7 @@ def start(folder, **environment: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def served(tmp_path, api_url) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    port = free_port_of_the_interface()
+    port = free_port()
     process = start(tmp_path, UI_PORT=str(port), API_URL=api_url)
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
@@ -60,7 +56,7 @@ def served(tmp_path, api_url) -> Iterator[tuple[subprocess.Popen[str], str]]:
     ],
 )
 def test_wrong_settings_end_it_with_a_sentence(tmp_path, name, value, said):
-    process = start(tmp_path, **{"UI_PORT": str(free_port_of_the_interface()), name: value})
+    process = start(tmp_path, **{"UI_PORT": str(free_port()), name: value})
     _, told = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 2
     assert said in told
