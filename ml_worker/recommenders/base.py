@@ -239,6 +239,11 @@ class Recommender(ABC):
         return np.bincount(rows[speaks], minlength=len(histories)).astype(np.bool_)
 
     @property
+    def _cold(self) -> NDArray[np.float32]:
+        """The scores for users without a signal [items]."""
+        return self._popularity
+
+    @property
     def _popularity(self) -> NDArray[np.float32]:
         return self._fitted().arrays["popularity"]
 
@@ -277,7 +282,7 @@ class Recommender(ABC):
     def _score_all(self, histories: Histories) -> NDArray[np.float32]:
         personal = self._find_personal(histories)
         scores = np.empty(histories.matrix.shape, dtype=np.float32)
-        scores[~personal] = self._popularity
+        scores[~personal] = self._cold
         if personal.any():
             scores[personal] = self._score(histories if personal.all() else histories.take(np.flatnonzero(personal)))
         broken = np.count_nonzero(~np.isfinite(scores).all(axis=1))

@@ -83,10 +83,7 @@ class Ease(Recommender):
         return scores
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        matrix = linear.told(history.matrix, self.config.dislike)
-        parts: NDArray[np.float32] = self._effects[history.matrix.indices][:, ranked].toarray()
-        contributions: NDArray[np.float32] = (parts * matrix.data[:, None]).T
-        return contributions
+        return linear.parts(linear.told(history.matrix, self.config.dislike).data, self._effects, history, ranked)
 
 
 def _weights(inverse: NDArray[np.float32], kept: int) -> csr_matrix:

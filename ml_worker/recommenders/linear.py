@@ -9,9 +9,12 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from ml_worker.recommenders.interactions import Histories
 from ml_worker.recommenders.state import DamagedModel
 
 BLOCK_ROWS: Final = 1024
+DENSE_ITEMS: Final = 10_000
+"""Up to here all pairs of items are held at once: 400 MB."""
 # What a core does in a second: multiplications of dense matrices, and of sparse ones.
 _DENSE_SPEED, _SPARSE_SPEED = 5e10, 2e8
 
@@ -132,6 +135,12 @@ def keep_largest(dense: NDArray[np.float32], count: int, block: int = 256) -> cs
     matrix = csr_matrix((values.ravel(), columns.ravel(), np.arange(0, rows * kept + 1, max(kept, 1))[: rows + 1]), shape=dense.shape)
     matrix.eliminate_zeros()
     return matrix
+
+
+def parts(said: NDArray[np.float32], effects: csr_matrix, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.float32]:
+    """What each item of one history adds to the score of each ranked item [ranked × items]; `said` is what the history says of each."""
+    found: NDArray[np.float32] = effects[history.matrix.indices][:, ranked].toarray()
+    return np.ascontiguousarray((found * said[:, None]).T)
 
 
 def spread(matrix: csr_matrix, places: NDArray[np.integer], size: int) -> csr_matrix:

@@ -6,11 +6,12 @@ from typing import Final
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import unpack
 
-RECOMMENDERS: Final[dict[str, type[Recommender]]] = {algorithm.name: algorithm for algorithm in (Popular, Als, Ease, Sequential)}
+RECOMMENDERS: Final[dict[str, type[Recommender]]] = {algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, Ease, Sequential)}
 
 
 class UnknownAlgorithm(Exception):

@@ -21,6 +21,7 @@ from ml_worker.recommenders.base import (
 )
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Histories, Interactions, InvalidInteractions
+from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import RECOMMENDERS, load_recommender
 from ml_worker.recommenders.sequential import Sequential
@@ -336,6 +337,10 @@ class TestPopular(RecommenderContract):
     is_personalized = False
 
 
+class TestItemKnn(PersonalContract):
+    algorithm = ItemKnn
+
+
 class TestAls(PersonalContract):
     algorithm = Als
 
@@ -382,7 +387,7 @@ def test_nothing_seen_or_excluded_escapes(models, data):
 
 
 def test_every_algorithm_is_held_to_the_contract():
-    assert set(RECOMMENDERS.values()) == {case.algorithm for case in (TestPopular, TestAls, TestEase, TestSequential)}
+    assert set(RECOMMENDERS.values()) == {case.algorithm for case in (TestPopular, TestItemKnn, TestAls, TestEase, TestSequential)}
 
 
 def test_arrays_with_objects_are_refused_unread(drawn):

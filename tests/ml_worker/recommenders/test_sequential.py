@@ -57,7 +57,7 @@ def test_the_weights_are_those_of_the_definition(chain, config):
 
 
 def test_what_comes_next_is_offered_first(chain):
-    model = fitted(chain, ridge=1)
+    model = fitted(chain, ridge=1, horizon=1)
     forwards, backwards = (Histories.from_events([0] * 3, items, [1] * 3, shape=(1, 12)) for items in ([3, 4, 5], [5, 4, 3]))
     assert model.recommend(forwards, count=1)[0].items.tolist() == [6]
     assert model.scores(forwards)[0][6] > model.scores(backwards)[0][6]
