@@ -32,7 +32,7 @@ class ItemKnn(Recommender):
         similarity: Literal["cosine", "rp3beta"] = Field(default="cosine", description="How nearness is measured.")
         neighbours: int = Field(default=100, ge=1, le=10_000, description="How many nearest items each item has.")
         shrink: float = Field(default=20.0, ge=0, le=1e6, description="Of cosine: how much nearness by few users is distrusted.")
-        beta: float = Field(default=0.6, ge=0, le=2, description="Of rp3beta: how much popular items are held back.")
+        beta: float = Field(default=0.3, ge=0, le=2, description="Of rp3beta: how much popular items are held back.")
         dislike: float = Field(default=0.2, ge=0, le=1, description="How much a dislike counts against a like.")
 
     config: Config
@@ -53,12 +53,12 @@ class ItemKnn(Recommender):
         own = counts[start : start + len(together), None]
         if self.config.similarity == "cosine":
             both = np.sqrt(own * counts)
-            nearness: NDArray[np.float32] = together / (both + np.float32(self.config.shrink) + (both == 0))
+            nearness: NDArray[np.floating] = together / (both + np.float32(self.config.shrink) + (both == 0))
         else:
             nearness = together / (np.maximum(own, 1) * np.maximum(counts, 1) ** np.float32(self.config.beta))
-        nearness = nearness.astype(np.float32, copy=False)
-        nearness[np.arange(len(together)), start + np.arange(len(together))] = 0
-        return nearness
+        found: NDArray[np.float32] = nearness.astype(np.float32, copy=False)
+        found[np.arange(len(together)), start + np.arange(len(together))] = 0
+        return found
 
     @classmethod
     def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
