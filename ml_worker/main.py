@@ -28,6 +28,7 @@ from ml_worker.handlers.registry import HANDLERS
 from ml_worker.health import Checkup
 from ml_worker.leases import Leases
 from ml_worker.ranking import Ranker
+from ml_worker.recommenders.registry import plugins
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 from ml_worker.slots import Slot
@@ -129,6 +130,8 @@ def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
         sys.exit(2)
     log.configure(level=settings.log_level, style=settings.log_format)
     threadpool_limits(limits=1, user_api="blas")  # slots and implicit's own threads are the parallelism
+    for sentence in plugins().broken.values():
+        log.get_logger(__name__).warning("plug-in left out", reason=sentence)
     try:
         worker = Worker(settings, handlers=handlers)
         for number in (signal.SIGTERM, signal.SIGINT):

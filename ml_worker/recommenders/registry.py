@@ -1,12 +1,14 @@
 """The table of contents: every algorithm by name, and how a saved model finds its own."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.item_knn import ItemKnn
+from ml_worker.recommenders.plugins import Plugins, find_plugins
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import unpack
@@ -18,11 +20,18 @@ class UnknownAlgorithm(Exception):
     """No algorithm has this name; the message lists those that exist."""
 
 
+@cache
+def plugins() -> Plugins:
+    """The algorithms of other packages, loaded at the first call; what is installed later needs a new process."""
+    return find_plugins(RECOMMENDERS.keys())
+
+
 def find_recommender(name: str) -> type[Recommender]:
-    """The algorithm of this name. Raises `UnknownAlgorithm`."""
-    found = RECOMMENDERS.get(name)
+    """The algorithm of this name, Marquee's own or of another package. Raises `UnknownAlgorithm`."""
+    found = RECOMMENDERS.get(name) or plugins().usable.get(name)
     if found is None:
-        raise UnknownAlgorithm(f"no algorithm is named {name!r}; known are {', '.join(sorted(RECOMMENDERS))}")
+        known = ", ".join(sorted({*RECOMMENDERS, *plugins().usable}))
+        raise UnknownAlgorithm(plugins().broken.get(name, f"no algorithm is named {name!r}; known are {known}"))
     return found
 
 
