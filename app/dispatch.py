@@ -59,6 +59,7 @@ class DispatcherProcess:
     def _health_server(self, dispatcher: Dispatcher) -> HealthServer:
         def metrics() -> bytes:
             self._metrics.pass_age.set(dispatcher.pass_age)
+            self._metrics.observe_broker(self._publisher.is_connected if self._publisher else None)
             return self._metrics.render()
 
         return HealthServer(

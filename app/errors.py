@@ -1,4 +1,4 @@
-"""Every problem the API can name: one class each, rendered by `app.api.problems`."""
+"""Every problem the API can name, but those that are the server's own (`app.faults`): one class each, rendered by `app.api.problems`."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ class Problem(Exception):
         self.detail = detail
         self.errors = tuple(errors)
         self.members = dict(members or {})
+        self.retry_after: int | None = None
 
 
 class RequestInvalid(Problem):
@@ -262,36 +263,13 @@ class TooManyQueuedTasks(Problem):
         super().__init__("This account has as many queued tasks as it may have. Try again when some of them are done.")
 
 
-class Unexpected(Problem):
-    """A fault of the server; the log tells more under the correlation id."""
+class TooManySignIns(Problem):
+    """Too many wrong passwords; `Retry-After` says for how many seconds not even the right one is looked at."""
 
-    status = 500
-    slug = "unexpected"
-    title = "The server met an unexpected condition"
+    status = 429
+    slug = "too-many-sign-ins"
+    title = "Too many failed attempts to sign in"
 
-    def __init__(self) -> None:
-        super().__init__("The operator finds the cause in the log under the correlation id.")
-
-
-class ArtifactsNotReached(Problem):
-    """The artifact store does not answer; the same request may be sent again soon."""
-
-    status = 503
-    slug = "artifacts-not-reached"
-    title = "The artifact store does not answer"
-    headers: ClassVar = {"Retry-After": "10"}
-
-    def __init__(self) -> None:
-        super().__init__("Try again in a moment; the operator finds the cause in the log.")
-
-
-class DatabaseUnavailable(Problem):
-    """The database does not answer; the same request may be sent again soon."""
-
-    status = 503
-    slug = "database-unavailable"
-    title = "The database does not answer"
-    headers: ClassVar = {"Retry-After": "2"}
-
-    def __init__(self) -> None:
-        super().__init__("Try again in a moment.")
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"Wait {retry_after} s before the next attempt.")
+        self.retry_after = retry_after

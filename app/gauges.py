@@ -1,6 +1,7 @@
-"""The state of queues and schedules as gauges, by one query that is made no more often than it is cheap."""
+"""The state of queues, schedules and the live model as gauges, by queries that are made no more often than it is cheap."""
 
 import asyncio
+import math
 import time
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from app.metrics import Metrics
 from core.database import AsyncPool
-from core.statement import Row, Statement
+from core.statement import Row, Statement, first_or_none
 from core.topology import QUEUE_NAMES
 
 LOOK_SECONDS: Final = 5.0
@@ -28,6 +29,10 @@ _SCHEDULES: Final = """
 SELECT name, extract(epoch FROM last_fired_at)::float8 AS fired_at,
        greatest(extract(epoch FROM last_fired_at - last_due_at), extract(epoch FROM clock_timestamp() - next_fire_at), 0)::float8 AS lag
 FROM schedules WHERE is_enabled ORDER BY name LIMIT 1000
+"""
+
+_LIVE_MODEL: Final = """
+SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 AS age FROM model_versions WHERE status = 'live'
 """
 
 
@@ -49,13 +54,16 @@ class QueueGauges:
             try:
                 async with asyncio.timeout(LOOK_SECONDS), self._pool.connection() as connection:
                     rows = await Statement(_LOOK, {}, lambda rows: rows).run_async(connection)
+                    live = await Statement(_LIVE_MODEL, {}, first_or_none).run_async(connection)
                     schedules = await Statement(_SCHEDULES, {}, lambda rows: rows).run_async(connection)
             except (psycopg.Error, PoolTimeout, TimeoutError):
                 self._metrics.queue_tasks.clear()
                 self._metrics.queue_age.clear()
+                self._metrics.live_model_age.set(math.nan)
                 self._clear_schedules()
             else:
                 self._set(rows)
+                self._metrics.live_model_age.set(live["age"] if live else math.inf)
                 self._set_schedules(schedules)
             now = time.monotonic()
             self._good_until = now + max(FRESH_SECONDS, (now - began) / SHARE)

@@ -31,6 +31,7 @@ from app.scheduler import Scheduler
 from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.settings import AppSettings
+from app.sign_in_limit import SignInLimit
 from app.start import refuse, wait_for_database
 from core import log as logging
 from core.artifacts import open_artifacts
@@ -99,6 +100,7 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None, on_finished=changes.hurry),
         changes=changes,
         quota=QueueQuota(settings.tasks_queued_per_owner),
+        sign_ins=SignInLimit(settings.sign_in_failures),
         artifacts=open_artifacts(settings),
         dispatcher=dispatcher,
         publisher=publisher,

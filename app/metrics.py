@@ -1,5 +1,6 @@
 """What the app counts: every metric under the name Prometheus scrapes; the table in docs/how-to/operate.md tells the same."""
 
+import math
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics, generate_latest
@@ -25,6 +26,9 @@ class DispatcherMetrics:
         self.pass_age = Gauge(
             "marquee_dispatcher_pass_age_seconds", "Since the last reaping; +Inf before the first, NaN where it is off.", registry=registry
         )
+        self.broker_connected = Gauge(
+            "marquee_broker_connected", "1 while rings reach the broker, 0 while workers poll; NaN where there is none.", registry=registry
+        )
         self.rings = Counter(
             "marquee_rings_total", "Rings given to the broker, by whether it took them.", ["queue", "outcome"], registry=registry
         )
@@ -46,6 +50,10 @@ class DispatcherMetrics:
             registry=registry,
         )
 
+    def observe_broker(self, is_connected: bool | None) -> None:
+        """Whether the broker takes rings; None without one."""
+        self.broker_connected.set(math.nan if is_connected is None else is_connected)
+
     def render(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self.registry)
@@ -65,6 +73,15 @@ class Metrics(DispatcherMetrics):
             registry=registry,
         )
         self.waiting_clients = Gauge("marquee_http_waiting_clients", "Open long polls and event streams.", ["by"], registry=registry)
+        self.sign_ins = Counter("marquee_sign_ins_total", "Passwords shown, by what came of it.", ["outcome"], registry=registry)
+        self.live_model_age = Gauge(
+            "marquee_live_model_age_seconds",
+            "Since the live model was trained; +Inf without one, NaN while the database is away.",
+            registry=registry,
+        )
+        self.artifacts_free = Gauge(
+            "marquee_artifacts_free_bytes", "Space left where artifacts are kept; NaN for a bucket.", registry=registry
+        )
         self.deleted = Counter(
             "marquee_janitor_deleted_total", "Old rows and files deleted, by what they were.", ["what"], registry=registry
         )

@@ -42,6 +42,9 @@ class AppSettings(CoreSettings):
     )
     access_token_minutes: int = Field(default=15, ge=1, le=24 * 60, description="How long an access token is good for.")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="How long somebody stays signed in without coming back.")
+    sign_in_failures: int = Field(
+        default=10, ge=0, le=10_000, description="Wrong passwords for one address from one client in 5 minutes; 0: any number."
+    )
     tasks_queued_per_owner: int = Field(
         default=20_000, ge=0, description="How many tasks an account that is no admin may have queued; 0: any number."
     )

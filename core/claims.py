@@ -3,9 +3,10 @@
 Every write names the fence it was given by `claim`; a worker whose lease was lost writes nothing.
 """
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,15 @@ class Claimed:
     fence: int
     correlation_id: str | None
     created_at: datetime
+    age_seconds: float = 0.0
+    """By the database's clock, when it was claimed."""
+    claimed_at: float = field(default_factory=time.monotonic)
+    """By this machine's clock that is never set."""
+
+    @property
+    def seconds_since_creation(self) -> float:
+        """How long ago it was asked for."""
+        return self.age_seconds + time.monotonic() - self.claimed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,10 @@ _CLAIM = """
            started_at = clock_timestamp(), dispatched_at = NULL, progress = 0, progress_note = NULL
     FROM ranked
     WHERE tasks.id = ranked.id AND (CASE WHEN is_first_suspect THEN place = 1 ELSE NOT is_suspect END)
-    RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at
+    RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at,
+              extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds
 )
-SELECT ranked.id, claimed.kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at
+SELECT ranked.id, claimed.kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at, age_seconds
 FROM ranked LEFT JOIN claimed ON claimed.id = ranked.id ORDER BY place
 """
 

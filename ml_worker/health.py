@@ -1,5 +1,6 @@
 """How a worker is, for its `/readyz`, and the metrics that are read rather than counted."""
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -45,6 +46,8 @@ class Checkup:
         """Every metric of the process, now."""
         metrics = self.vitals.metrics
         metrics.renewal_age.set(self.leases.seconds_since_renewal)
+        free = self.registry.store.free_bytes
+        metrics.artifacts_free.set(math.nan if free is None else free)
         metrics.bell_connected.set(self.bell.is_connected)
         metrics.model_version.set(self.registry.served_version or 0)
         for slot, sign in self.vitals.signs().items():

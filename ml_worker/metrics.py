@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 120, 600, 3600)
 
+FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800)
+
 
 class Metrics:
     """The metrics of one worker process. No label has values that clients choose: unknown kinds are counted as `unknown`."""
@@ -42,6 +44,15 @@ class Metrics:
         self.bell_connected = Gauge("marquee_worker_bell_connected", "1 while the bell rings, 0 while slots poll.", registry=registry)
         self.slot_age = Gauge(
             "marquee_worker_slot_tick_age_seconds", "Since the slot last gave a sign of life.", ["slot"], registry=registry
+        )
+        self.freshness = Histogram(
+            "marquee_list_freshness_seconds",
+            "From an event, or whoever else asked for a list, to the list being stored.",
+            buckets=FRESHNESS_SECONDS,
+            registry=registry,
+        )
+        self.artifacts_free = Gauge(
+            "marquee_artifacts_free_bytes", "Space left where artifacts are kept; NaN for a bucket.", registry=registry
         )
         self.model_version = Gauge("marquee_worker_model_version", "Version of the model in memory; 0 is none.", registry=registry)
 

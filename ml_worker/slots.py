@@ -16,7 +16,7 @@ from core import claims, failpoints, lists, messages, tasks
 from core.claims import Claim, Claimed
 from core.database import transaction
 from core.log import get_logger
-from core.messages import Payload, PayloadNotUnderstood
+from core.messages import Payload, PayloadNotUnderstood, RecommendPayload
 from core.places import ArtifactsUnavailable
 from core.topology import QueueName
 from ml_worker import results
@@ -212,8 +212,7 @@ class Slot:
                             effect.run(connection)
                     tasks.notify_finished([task.id for task, _ in done]).run(connection)
                 failpoints.reach("committed")
-                for task, _ in done:
-                    self.vitals.metrics.count_outcome(task.kind, "succeeded")
+                self._count_done(task for task, _ in done)
                 return
             except _LeasesLost as lost:
                 log.warning("leases lost before completion", count=len(done) - len(lost.kept))
@@ -260,6 +259,12 @@ class Slot:
             self._count_fenced_out([task])
         else:
             self.vitals.metrics.count_outcome(task.kind, "retried" if state == "queued" else state)
+
+    def _count_done(self, done: Iterable[Claimed]) -> None:
+        for task in done:
+            self.vitals.metrics.count_outcome(task.kind, "succeeded")
+            if task.kind == RecommendPayload.kind:
+                self.vitals.metrics.freshness.observe(task.seconds_since_creation)
 
     def _count_fenced_out(self, lost: Iterable[Claimed]) -> None:
         for task in lost:

@@ -25,6 +25,7 @@ from app.services import accounts
 from app.services.accounts import Role, SignedIn
 from app.services.tasks import Viewer
 from app.settings import AppSettings
+from app.sign_in_limit import SignInLimit
 from core import failpoints
 from core.artifacts import ArtifactStore
 from core.database import AsyncPool, async_transaction, session_transaction
@@ -52,6 +53,7 @@ class Services:
     finished: FinishedTasks
     changes: TaskChanges
     quota: QueueQuota
+    sign_ins: SignInLimit
     artifacts: ArtifactStore
     dispatcher: Dispatcher
     publisher: Publisher | None

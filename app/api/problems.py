@@ -14,17 +14,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from app.errors import (
-    ArtifactsNotReached,
-    BodyTooLarge,
-    DatabaseUnavailable,
-    FieldError,
-    MethodNotAllowed,
-    PathNotFound,
-    Problem,
-    RequestInvalid,
-    Unexpected,
-)
+from app.errors import BodyTooLarge, FieldError, MethodNotAllowed, PathNotFound, Problem, RequestInvalid
+from app.faults import ArtifactsNotReached, DatabaseUnavailable, Unexpected
 from core.log import get_logger
 from core.places import ArtifactsUnavailable
 
@@ -67,7 +58,10 @@ def render(request: Request, problem: Problem) -> Response:
         body["errors"] = [{"field": error.field, "message": error.message} for error in problem.errors]
     # ASCII, because a detail may repeat a character that UTF-8 cannot carry.
     content = json.dumps({**body, **problem.members})
-    return Response(content, problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE)
+    headers = dict(problem.headers)
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    return Response(content, problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

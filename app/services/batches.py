@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from app.errors import IdempotencyKeyReused, Problem, TaskAlreadyActive, TooManyQueuedTasks, Unexpected, UserNotFound
+from app.errors import IdempotencyKeyReused, Problem, TaskAlreadyActive, TooManyQueuedTasks, UserNotFound
+from app.faults import Unexpected
 from app.quota import QueueQuota
 from core import batches, tasks
 from core.batches import Order

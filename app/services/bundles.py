@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from app.errors import Unexpected
+from app.faults import Unexpected
 from app.model_errors import BundleNotTaken, ModelHasNoArtifact
 from core import audit, bundles, tasks
 from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore

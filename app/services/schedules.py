@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from app.errors import RequestInvalid, ScheduleExists, ScheduleNotFound, TaskAlreadyActive, Unexpected
+from app.errors import RequestInvalid, ScheduleExists, ScheduleNotFound, TaskAlreadyActive
+from app.faults import Unexpected
 from core import audit, schedules, tasks
 from core.cron import CronNotUnderstood, TimezoneUnknown, next_time
 from core.schedules import PayloadRefused, ScheduleRow, Wanted

@@ -9,15 +9,8 @@ from typing import Any, Final, LiteralString
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
-from app.errors import (
-    IdempotencyKeyReused,
-    TaskAlreadyActive,
-    TaskEnded,
-    TaskNotFound,
-    TaskNotRequeueable,
-    Unexpected,
-    UserNotFound,
-)
+from app.errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, TaskNotRequeueable, UserNotFound
+from app.faults import Unexpected
 from app.quota import QueueQuota
 from core import audit, tasks
 from core.messages import Payload, RecommendPayload

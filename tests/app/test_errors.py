@@ -1,15 +1,12 @@
 """Every problem has a name of its own."""
 
-from app import errors, model_errors
+from app import errors, faults, model_errors
 from app.errors import FieldError, Problem, RequestInvalid
 
 
 def test_slugs_are_unique_and_everything_is_named():
-    problems = [
-        found
-        for found in {**vars(errors), **vars(model_errors)}.values()
-        if isinstance(found, type) and issubclass(found, Problem) and found is not Problem
-    ]
+    found = [*vars(errors).values(), *vars(faults).values(), *vars(model_errors).values()]
+    problems = {one for one in found if isinstance(one, type) and issubclass(one, Problem) and one is not Problem}
     assert len({problem.slug for problem in problems}) == len(problems) > 15
     for problem in problems:
         assert 400 <= problem.status < 600

@@ -39,6 +39,7 @@ def test_without_the_database_nothing_is_told_rather_than_what_was(database_url)
     told = refresh("postgresql://nobody@127.0.0.1:1/none", metrics)
     assert "marquee_queue_tasks{" not in told
     assert "marquee_queue_oldest_age_seconds{" not in told
+    assert "marquee_live_model_age_seconds NaN" in told
     assert gauges.LOOK_SECONDS < 10, "Prometheus gives up after that"
 
 
@@ -54,3 +55,12 @@ def test_schedules_tell_when_they_fired_and_how_late(connection, database_url):
     assert 'marquee_schedule_lag_seconds{schedule="full-training"} 5.0' in told
     assert 'marquee_schedule_lag_seconds{schedule="partial-training"} 36' in told
     assert 'marquee_schedule_lag_seconds{schedule="refresh-all-lists"} 0.0' in told
+
+
+def test_the_live_model_tells_its_age(connection, database_url):
+    assert "marquee_live_model_age_seconds +Inf" in refresh(database_url, Metrics())
+    connection.execute(
+        """INSERT INTO model_versions (algorithm, artifact, artifact_bytes, training_seconds, status, created_at)
+           VALUES ('als', 'x', 1, 1, 'live', now() - interval '100 hours')"""
+    )
+    assert "marquee_live_model_age_seconds 36000" in refresh(database_url, Metrics())

@@ -165,9 +165,11 @@ def test_a_worker_tells_its_health_and_its_metrics(connection, catalogue, start_
         'marquee_worker_claims_total{found="tasks",queue="interactive"} 1.0',
         'marquee_worker_batch_size_tasks_sum{queue="train"} 1.0',
         "marquee_worker_bell_connected 1.0",
+        "marquee_list_freshness_seconds_count 1.0",
         "marquee_worker_model_version 1.0",
     ):
         assert f"{line}\n" in metrics
+    assert re.search(r"^marquee_artifacts_free_bytes [1-9]", metrics, re.MULTILINE)
     assert re.search(r"process_resident_memory_bytes [1-9]", metrics) or sys.platform != "linux"
     code, log = end(worker, signal.SIGTERM)
     assert code == 0, log

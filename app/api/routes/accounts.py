@@ -3,14 +3,16 @@
 import uuid
 from typing import Annotated, Literal
 
+import fastapi
 from fastapi import APIRouter, Form, Response
 from pydantic import ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.addresses import Email
-from app.api.deps import CurrentAccount, Process, Session
+from app.api.deps import CurrentAccount, Process, Services, Session
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant, Label, Request, Text
-from app.errors import CredentialsWrong, EmailTaken, NotAuthenticated, RefreshTokenRefused
+from app.errors import CredentialsWrong, EmailTaken, NotAuthenticated, RefreshTokenRefused, TooManySignIns
 from app.services import accounts
 from app.services.accounts import NewAccount, Role
 
@@ -61,8 +63,9 @@ async def register(body: AccountCreate, process: Process, session: Session) -> A
     return AccountOut.model_validate(await accounts.create_account(session, new))
 
 
-@router.post("/token", summary="Sign in (OAuth2 password flow)", responses=documented(CredentialsWrong))
+@router.post("/token", summary="Sign in (OAuth2 password flow)", responses=documented(CredentialsWrong, TooManySignIns))
 async def create_token(
+    request: fastapi.Request,
     *,
     username: Annotated[Text, Form(max_length=254, description="The e-mail address.")],
     password: Annotated[Text, Form(max_length=256)],
@@ -71,9 +74,28 @@ async def create_token(
     response: Response,
     grant_type: Annotated[Literal["password"], Form()] = "password",
 ) -> TokensOut:
-    account_id = await accounts.authenticate(session, process.passwords, email=username, password=password)
+    account_id = await _authenticate(
+        process, session, email=username, password=password, client=request.client.host if request.client else ""
+    )
     refresh_token = await accounts.start_family(process.pool, account_id, days=process.settings.refresh_token_days)
     return _tokens(process, response, account_id, refresh_token)
+
+
+async def _authenticate(process: Services, session: AsyncSession, *, email: str, password: str, client: str) -> uuid.UUID:
+    limit, counted = process.sign_ins, process.metrics.sign_ins
+    try:
+        await limit.enter(email, client)
+        account_id = await accounts.authenticate(session, process.passwords, email=email, password=password)
+    except TooManySignIns:
+        counted.labels("limited").inc()
+        raise
+    except CredentialsWrong:
+        counted.labels("failed").inc()
+        await limit.blame(email, client)
+        raise
+    counted.labels("succeeded").inc()
+    await limit.forgive(email, client)
+    return account_id
 
 
 @router.post("/refresh", summary="Exchange a refresh token for new tokens", responses=documented(RefreshTokenRefused))

@@ -59,6 +59,9 @@ async def read_metrics(process: Process) -> Response:
     await process.gauges.refresh()
     metrics = process.metrics
     metrics.pass_age.set(process.dispatcher.pass_age if process.settings.dispatcher else math.nan)
+    metrics.observe_broker(process.publisher.is_connected if process.publisher else None)
+    free = process.artifacts.free_bytes
+    metrics.artifacts_free.set(math.nan if free is None else free)
     metrics.waiting_clients.labels("long_poll").set(process.finished.waiting_count)
     metrics.waiting_clients.labels("events").set(process.changes.follower_count)
     return Response(metrics.render(), media_type=METRICS_TYPE, headers={"Cache-Control": "no-store"})

@@ -196,3 +196,17 @@ def test_the_token_of_an_account_that_is_gone_is_refused(visitor, connection):
     assert visitor.get("/auth/me").status_code == 200
     connection.execute("DELETE FROM accounts")
     assert visitor.get("/auth/me").status_code == 401
+
+
+def test_a_guesser_is_told_to_wait_and_others_are_not(register, sign_in, client):
+    register()
+    register(email="bob@example.org")
+    limit = client.app.state.services.settings.sign_in_failures
+    assert {sign_in(password="a wrong guess").status_code for _ in range(limit)} == {401}
+    refused = sign_in()
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-sign-ins")
+    assert 1 <= int(refused.headers["retry-after"]) <= 300
+    assert sign_in("bob@example.org").status_code == 200
+    told = client.get("/metrics").text
+    for outcome, count in (("failed", limit), ("limited", 1), ("succeeded", 1)):
+        assert f'marquee_sign_ins_total{{outcome="{outcome}"}} {count}.0' in told
