@@ -1,4 +1,4 @@
-"""`marquee worker`, `dispatcher` and `evaluate`: this process becomes one of the product's, with the settings of the environment."""
+"""`marquee worker`, `dispatcher`, `evaluate` and `tune`: this process becomes one of the product's, in the same environment."""
 
 import importlib.util
 import os
@@ -30,6 +30,11 @@ def dispatcher() -> None:
 def evaluate(context: typer.Context) -> None:
     """Compare models on files of events or on a data set, without a server or a database; --help lists the options."""
     _become("ml_worker.workbench.main", "evaluate", *context.args, needs=("implicit", "scipy"), group="worker")
+
+
+def tune(context: typer.Context) -> None:
+    """Look for better parameters of the algorithms within a time; --help lists the options."""
+    _become("ml_worker.workbench.main", "tune", *context.args, needs=("implicit", "scipy"), group="worker")
 
 
 def _become(module: str, *arguments: str, needs: tuple[str, ...], group: str) -> None:

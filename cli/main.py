@@ -17,6 +17,7 @@ app.command("dispatcher")(foreground.dispatcher)
 # Their options are those of the process that they become.
 OWN_OPTIONS: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command("evaluate", context_settings=OWN_OPTIONS)(foreground.evaluate)
+app.command("tune", context_settings=OWN_OPTIONS)(foreground.tune)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")

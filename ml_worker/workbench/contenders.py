@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ml_worker.recommenders.base import Recommender
-from ml_worker.recommenders.registry import RECOMMENDERS, find_recommender
+from ml_worker.recommenders.registry import find_recommender
 
 BASELINES: Final = ("popular", "item_knn")
 """Always in the table: a model that does not beat them is not worth its training."""
@@ -18,11 +18,11 @@ class InvalidContender(Exception):
 
 
 def named(names: str) -> list[str]:
-    """The model names of a list with commas, each once, the baselines of `BASELINES` after them."""
+    """The model names of a list with commas, each once, the baselines after them."""
     asked = [name.strip() for name in names.split(",") if name.strip()]
     if not asked:
         raise InvalidContender("no model is named; for instance: --models als,ease")
-    return list(dict.fromkeys([*asked, *(name for name in BASELINES if name in RECOMMENDERS)]))
+    return list(dict.fromkeys([*asked, *BASELINES]))
 
 
 def parameters(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -53,6 +53,19 @@ def read_given(train: Path, test: Path, valid: Path | None = None, *, protocol: 
     return Given(Split(interactions, truth), validation, found, why, asked, (*_times_note(learnt), *notes))
 
 
+def read_training(path: Path, *, values: Values = "equal") -> Interactions:
+    """The training data in a file. Raises `UnusableFile`."""
+    return _interactions(read_events(path), values)
+
+
+def read_validation(path: Path, train: Interactions) -> Truth:
+    """What is to be found by the users of the training data. Raises `UnusableFile`."""
+    truth, _, _ = _truth(read_events(path), train)
+    if not len(truth):
+        raise UnusableFile(f"{path}: none of its lines can be found by anybody known from the training file")
+    return truth
+
+
 def infer_protocol(train: Events, test: Events) -> tuple[Protocol, str]:
     """What kind of test this is, from when its events are and how many each user has; never from its items."""
     codes = {user: code for code, user in enumerate(train.user_ids)}

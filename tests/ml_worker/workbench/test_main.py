@@ -8,7 +8,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from ml_worker.workbench.main import AskedWrongly, app
+from ml_worker.workbench.asking import AskedWrongly
+from ml_worker.workbench.main import app
 from ml_worker.workbench.report import Report
 
 

@@ -1,0 +1,95 @@
+"""`marquee evaluate`: compares models on given files or on a data set."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from ml_worker.evaluation.splits import Protocol
+from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.registry import RECOMMENDERS
+from ml_worker.workbench.asking import AskedWrongly, check_plots, check_writable, draw_plots
+from ml_worker.workbench.bars import Stages, drawn_stages
+from ml_worker.workbench.contenders import InvalidContender, contender, named, parameters
+from ml_worker.workbench.contest import Contest, Prepared
+from ml_worker.workbench.given import Given, Values, read_given
+from ml_worker.workbench.report import make_report
+from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, SplitName, divide, read_interactions
+from ml_worker.workbench.writing import terminal_table, write_json, write_lists, write_markdown
+
+
+def evaluate(
+    *,
+    train: Annotated[Path | None, typer.Option(help="Events to learn from: user, item, value, timestamp; tab or comma.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Events to be found, in the same form.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Events to choose by; without it a part of --train is cut off for that.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH_OR_URL", help="A MovieLens folder, archive or address instead.")] = None,
+    split: Annotated[SplitName, typer.Option(help="How --data is divided.")] = "time",
+    models: Annotated[str, typer.Option(help="Names with commas. Popular and item-kNN are always compared.")] = ",".join(RECOMMENDERS),
+    parameter: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.FIELD=VALUE", help="A parameter; repeatable.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Length of the lists in --out.")] = 50,
+    out: Annotated[Path | None, typer.Option(help="Write the lists of the first model: user,item,rank,score.")] = None,
+    protocol: Annotated[Protocol | None, typer.Option(help="What the test asks for. Default: found from times and counts.")] = None,
+    values: Annotated[Values, typer.Option(help="Whether all positive lines of --train speak equally, or by their value.")] = "equal",
+    report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw the plots into this folder, PNG and SVG.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of random splits and intervals.")] = 0,
+) -> None:
+    """Train models, let them rank the full catalogue for every user of the test, and measure the lists with 95 % intervals."""
+    check_writable(out, report, markdown)
+    check_plots(plots)
+    names, settings = named(models), parameters(parameter or [])
+    made = {name: contender(name, settings.pop(name, {})) for name in names}
+    if settings:
+        raise InvalidContender(f"--set names {', '.join(settings)}, which is not among --models")
+    with drawn_stages() as stages:
+        given = _given(data, (train, test, valid), split=split, protocol=protocol, values=values, seed=seed, stages=stages)
+        contest = Contest.of(given.split)
+        entries = [contest.enter(name, _prepared(recommender), stages=stages) for name, recommender in made.items()]
+        if out is not None:
+            write_lists(out, entries[0].recommender, given.split.train, given.asked, count=top, progress=stages(f"writing {out.name}"))
+    source = data if data is not None else f"{train} and {test}"
+    outcome = make_report(contest, entries, source=source, split=f"{given.protocol} ({given.why})", notes=given.notes, seed=seed)
+    if report is not None:
+        write_json(report, outcome)
+    if markdown is not None:
+        write_markdown(markdown, outcome)
+    if plots is not None:
+        draw_plots(outcome, plots)
+    shown = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in (*outcome.notes, f"split: {outcome.split}", ""):
+        shown.print(line)
+    shown.print(terminal_table(outcome))
+
+
+def _given(
+    data: str | None,
+    files: tuple[Path | None, Path | None, Path | None],
+    *,
+    split: SplitName,
+    protocol: Protocol | None,
+    values: Values,
+    seed: int,
+    stages: Stages,
+) -> Given:
+    """The test that the options ask for."""
+    train, test, valid = files
+    if data is None:
+        if train is None or test is None:
+            raise AskedWrongly("give --train FILE and --test FILE, or --data PATH_OR_URL")
+        stages("reading")(0.0, f"{train} and {test}")
+        return read_given(train, test, valid, protocol=protocol, values=values)
+    if train is not None or test is not None or valid is not None:
+        raise AskedWrongly("give either --data or files with --train and --test, not both")
+    whole = read_interactions(data, progress=stages("reading"))
+    divided = divide(whole, split, seed=seed)
+    found = protocol or PROTOCOLS[split]
+    return Given(divided, None, found, f"{split}: {DESCRIPTIONS[split]}", np.unique(divided.test.rows), ())
+
+
+def _prepared(recommender: Recommender) -> Callable[[], Prepared]:
+    return lambda: Prepared(recommender)
