@@ -22,6 +22,7 @@ from ml_worker.recommenders.base import (
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Histories, Interactions, InvalidInteractions
 from ml_worker.recommenders.item_knn import ItemKnn
+from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import RECOMMENDERS, load_recommender
 from ml_worker.recommenders.sequential import Sequential
@@ -345,6 +346,10 @@ class TestAls(PersonalContract):
     algorithm = Als
 
 
+class TestLightFm(PersonalContract):
+    algorithm = LightFm
+
+
 class TestEase(PersonalContract):
     algorithm = Ease
     quick = Ease.Config(dense_items=3000)
@@ -387,7 +392,9 @@ def test_nothing_seen_or_excluded_escapes(models, data):
 
 
 def test_every_algorithm_is_held_to_the_contract():
-    assert set(RECOMMENDERS.values()) == {case.algorithm for case in (TestPopular, TestItemKnn, TestAls, TestEase, TestSequential)}
+    assert set(RECOMMENDERS.values()) == {
+        case.algorithm for case in (TestPopular, TestItemKnn, TestAls, TestLightFm, TestEase, TestSequential)
+    }
 
 
 def test_arrays_with_objects_are_refused_unread(drawn):
