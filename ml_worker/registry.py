@@ -83,7 +83,7 @@ class Registry:
     ) -> tuple[list[int], tuple[Statement[Any], ...]]:
         """Store the arrays now and return the reserved version ids with the statements that make the versions known.
 
-        The first goes live in place of `replaced_id`, which it was judged against, unless it is refused; the others are candidates.
+        The first that is not refused goes live in place of `replaced_id`, which it was judged against; the others are candidates.
         Until the statements are committed the arrays are files nobody points to. `keep`: see `core.model_versions.let_go`.
         """
         versions = model_versions.reserve(len(trained)).run(connection)
@@ -91,9 +91,10 @@ class Registry:
         for version, model in zip(versions, trained, strict=True):
             status, reason = ("refused", model.gate.get("reason")) if model.is_refused else ("candidate", None)
             statements.append(model_versions.insert(self._store(version, model, task_id), status=status, reason=reason))  # type: ignore[arg-type]
-        if not trained[0].is_refused:
-            reason, otherwise = trained[0].gate.get("reason"), "another version went live while this one was trained"
-            statements += model_versions.go_live(versions[0], replaced_id=replaced_id, reason=reason, otherwise=otherwise)
+        passed = [(version, model) for version, model in zip(versions, trained, strict=True) if not model.is_refused]
+        for version, model in passed[:1]:
+            reason, otherwise = model.gate.get("reason"), "another version went live while this one was trained"
+            statements += model_versions.go_live(version, replaced_id=replaced_id, reason=reason, otherwise=otherwise)
         return versions, (*statements, model_versions.let_go(keep=keep))
 
     def current(self, connection: Connection[Any]) -> ServedModel | None:

@@ -27,6 +27,12 @@ class WorkerSettings(CoreSettings):
     )
     child_memory_mb: int | None = Field(default=None, ge=64, description="Memory a training may use; without it, whatever there is.")
     child_seconds: float = Field(default=21_600.0, gt=0, description="How long a training may take.")
+    gate_share: float = Field(
+        default=0.1, gt=0, lt=0.9, description="Share of the most recent interactions that a freshly trained model is judged on."
+    )
+    gate_min_users: int = Field(
+        default=50, ge=1, le=1_000_000, description="With fewer users to judge by, a model goes live unless it is worse than nothing."
+    )
     models_kept: int = Field(
         default=10, ge=1, le=1000, description="How many of the newest versions of either scope, full and partial, keep their arrays."
     )

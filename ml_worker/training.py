@@ -3,13 +3,18 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import numpy as np
 from pydantic import ValidationError
 
-from ml_worker.recommenders.base import Recommender
+from ml_worker import gate
+from ml_worker.gate import Exam, Rival
+from ml_worker.recommenders.base import NothingToLearn, Recommender
 from ml_worker.recommenders.interactions import Interactions
-from ml_worker.recommenders.registry import find_recommender
+from ml_worker.recommenders.popular import Popular
+from ml_worker.recommenders.registry import UnknownAlgorithm, find_recommender
 from ml_worker.registry import TrainedModel
 
 READING_SHARE: Final = 0.1
@@ -20,6 +25,9 @@ PROCESS_BYTES: Final = 200 << 20
 EVENT_BYTES: Final = 60
 """What an interaction takes while it is read and as arrays."""
 MEGABYTE: Final = 1 << 20
+
+PARTIAL_USERS: Final = 1000
+"""A partial training is judged on no more users than this: it must stay quick."""
 
 
 class InvalidParameters(Exception):
@@ -74,36 +82,143 @@ def _machine_megabytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEGABYTE
 
 
-def fit_all(
-    models: Sequence[Recommender], interactions: Interactions, *, window: Mapping[str, Any], progress: Report
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The version that is live, as far as a training needs it."""
+
+    version_id: int
+    algorithm: str
+    parameters: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        return f"version {self.version_id} ({self.algorithm}), which is live"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """How strict the gate is: the share of the most recent interactions it takes, and how many users make a judgement."""
+
+    share: float
+    min_users: int
+
+
+def train_full(
+    models: Sequence[Recommender],
+    interactions: Interactions,
+    *,
+    live: Live | None,
+    standard: Standard,
+    window: Mapping[str, Any],
+    progress: Report,
 ) -> list[TrainedModel]:
-    """Fit one after the other. Raises what `Recommender.fit` raises."""
-    return [
-        _fit(model, interactions, window, stage(progress, f"training {model.name}", number, len(models)))
-        for number, model in enumerate(models)
-    ]
+    """Judge each of the models on the most recent interactions, then fit it on everything. Raises what `Recommender.fit` raises.
+
+    If nothing is live and none of them passes, popularity is added, so that there is something to serve.
+    """
+    exam = gate.set_exam(interactions, share=standard.share)
+    held_out = _live_recipe(live, models[0]) if exam else None
+    stages = Stages(progress, 2 * len(models) + (held_out is not None))
+    rivals = _rivals(exam, live, held_out, stages) if exam else []
+    trained = []
+    for model in models:
+        judged = _judge(model, exam, rivals, standard, stages)
+        trained.append(_fit(model, interactions, window, judged, stages.next(f"training {model.name}")))
+    if live is None and all(model.is_refused for model in trained):
+        reason = f"nothing is live and the gate refused {' and '.join(model.name for model in models)}: popularity serves meanwhile"
+        fallback = gate.unjudged("") | {"verdict": "passed", "reason": reason}
+        trained.append(_fit(Popular(), interactions, window, ({}, fallback), stages.next("counting")))
+    return trained
 
 
-def _fit(model: Recommender, interactions: Interactions, window: Mapping[str, Any], progress: Report) -> TrainedModel:
+def _live_recipe(live: Live | None, ours: Recommender) -> Recommender | None:
+    """What the live version was trained by, to be fitted without the slice; None where that is what is being trained, or cannot be."""
+    if live is None:
+        return None
+    try:
+        theirs = recipe(live.algorithm, live.parameters)
+    except (UnknownAlgorithm, InvalidParameters):  # of a plug-in that is gone, or of another version of Marquee
+        return None
+    return None if (theirs.name, theirs.config) == (ours.name, ours.config) else theirs
+
+
+def _rivals(exam: Exam, live: Live | None, held_out: Recommender | None, stages: "Stages") -> list[Rival]:
+    popular = Popular()
+    popular.fit(exam.split.train)
+    rivals = [Rival("popular", "popularity", exam.measure(popular))]
+    if live is not None and held_out is not None:
+        held_out.fit(exam.split.train, progress=stages.next(f"fitting the recipe of version {live.version_id} for the gate"))
+        rivals.insert(0, Rival("live", live.title, exam.measure(held_out), live.version_id))
+    return rivals
+
+
+Judged = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""What was measured, and the verdict."""
+
+
+def _judge(model: Recommender, exam: Exam | None, rivals: list[Rival], standard: Standard, stages: "Stages") -> Judged:
+    report = stages.next(f"fitting {model.name} for the gate")
+    if exam is None:
+        return {}, gate.unjudged("nobody with a past liked anything new in the most recent interactions")
+    candidate = type(model)(model.config)
+    try:
+        candidate.fit(exam.split.train, progress=report)
+    except NothingToLearn:
+        return {}, gate.unjudged("nobody liked anything before the most recent interactions")
+    ours = exam.measure(candidate)
+    return gate.report(exam, ours, rivals), gate.judge(exam, ours, rivals, min_users=standard.min_users)
+
+
+def _fit(model: Recommender, interactions: Interactions, window: Mapping[str, Any], judged: Judged, progress: Report) -> TrainedModel:
     started = time.monotonic()
     model.fit(interactions, progress=progress)
-    return TrainedModel(model, window, training_seconds=time.monotonic() - started)
+    metrics, verdict = judged
+    return TrainedModel(model, window, training_seconds=time.monotonic() - started, metrics=metrics, gate=verdict)
 
 
-def update(
-    model: Recommender, interactions: Interactions, *, since: int, window: Mapping[str, Any], parent_id: int, progress: Report
+def train_partial(
+    model: Recommender,
+    interactions: Interactions,
+    *,
+    since: int,
+    live: Live,
+    standard: Standard,
+    window: Mapping[str, Any],
+    progress: Report,
 ) -> TrainedModel:
-    """Bring a loaded model up to all of the interactions, of which those from `since` on are new. Raises what `Recommender.update` does."""
+    """Bring the loaded live model up to all of the interactions, of which those from `since` on are new, and see that it does no harm.
+
+    Raises what `Recommender.update` raises.
+    """
+    stages = Stages(progress, 2)
+    exam = gate.set_exam(interactions.part(np.arange(since)), share=standard.share, most=PARTIAL_USERS, is_seen=True)
+    before = exam.measure(model) if exam else None
     started = time.monotonic()
-    model.update(interactions, since=since, progress=stage(progress, f"updating {model.name}", 0, 1))
-    return TrainedModel(model, window, training_seconds=time.monotonic() - started, scope="partial", parent_id=parent_id)
+    model.update(interactions, since=since, progress=stages.next(f"updating {model.name}"))
+    seconds = time.monotonic() - started
+    metrics: Mapping[str, Any] = {}
+    verdict: Mapping[str, Any] = gate.unjudged("nobody with a past liked anything new in the last interactions")
+    stages.next("judging")(0.0)
+    if exam is not None and before is not None:
+        ours, rivals = exam.measure(model), [Rival("live", live.title, before, live.version_id)]
+        metrics, verdict = gate.report(exam, ours, rivals), gate.judge(exam, ours, rivals, min_users=standard.min_users)
+    return TrainedModel(model, window, training_seconds=seconds, scope="partial", parent_id=live.version_id, metrics=metrics, gate=verdict)
 
 
-def stage(progress: Report, name: str, number: int, count: int) -> Report:
-    """Map the share done of one of `count` stages into the share done of the task."""
-    width = (1 - READING_SHARE) / count
+class Stages:
+    """Maps the share done of one stage after the other into the share done of the task."""
 
-    def report(done: float, note: str | None = None) -> None:
-        progress(READING_SHARE + (number + done) * width, f"{name}: {note}" if note else name)
+    def __init__(self, progress: Report, count: int) -> None:
+        self._progress = progress
+        self._width = (1 - READING_SHARE) / count
+        self._begun = 0
 
-    return report
+    def next(self, name: str) -> Report:
+        """What the next stage reports to."""
+        start = min(READING_SHARE + self._begun * self._width, 1.0)
+        self._begun += 1
+
+        def report(done: float, note: str | None = None) -> None:
+            self._progress(min(start + done * self._width, 1.0), f"{name}: {note}" if note else name)
+
+        return report

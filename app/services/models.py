@@ -56,6 +56,22 @@ async def get_models(connection: AsyncConnection[Any], version_ids: Sequence[int
     return [found[version_id] for version_id in dict.fromkeys(version_ids)]
 
 
+def plot(version: Row) -> list[dict[str, Any]]:
+    """The metrics of a version and of what it was held against, a line for each metric: points by the length of the lists."""
+    metrics = version["metrics"]
+    measured = {"this": {"version": version["id"], "values": metrics.get("values", {})}, **metrics.get("baselines", {})}
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for name, model in measured.items():
+        for key, value in model["values"].items():
+            metric, _, k = key.partition("@")
+            if k.isdecimal():
+                lines.setdefault((metric, name), []).append({"k": int(k), **value})
+    return [
+        {"metric": metric, "name": name, "version": measured[name]["version"], "points": sorted(points, key=lambda point: int(point["k"]))}
+        for (metric, name), points in lines.items()
+    ]
+
+
 def find_files(artifacts: ArtifactStore, version: Row) -> dict[str, StoredFile]:
     """The files of a version with their checksums; none if they are no longer kept or cannot be read."""
     try:

@@ -1,4 +1,4 @@
-"""`train`: fits models on everything that happened, or brings the live one up to date; the first of them goes live."""
+"""`train`: fits models on everything that happened, or brings the live one up to date; the first that the gate lets through goes live."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.registry import UnknownAlgorithm
 from ml_worker.recommenders.updating import FullTrainingNeeded
 from ml_worker.registry import UNUSABLE, TrainedModel, window
-from ml_worker.training import InvalidParameters, TooLarge
+from ml_worker.training import InvalidParameters, Live, Standard, TooLarge
 
 MAX_DRIFT = 0.01
 """A partial training starts from sums over the old interactions; of those at most this share may have been deleted meanwhile."""
@@ -65,7 +65,9 @@ def _train_full(job: Job[TrainPayload], context: Context) -> Answer:
     read = _read(context)
     known = window(read.interactions, last_id=read.arrivals.last_id)
     training.check_memory(recipes, read.interactions, limit_mb=context.settings.child_memory_mb)
-    trained = training.fit_all(recipes, read.interactions, window=known, progress=context.progress)
+    trained = training.train_full(
+        recipes, read.interactions, live=_live(read.live), standard=_standard(context), window=known, progress=context.progress
+    )
     return _publish(job, context, trained, read)
 
 
@@ -82,12 +84,26 @@ def _train_partial(job: Job[TrainPayload], context: Context) -> Answer:
         read = _read(context, after=live["data_window"]["last_id"])
         training.check_memory([model], read.interactions, limit_mb=context.settings.child_memory_mb)
         known = window(read.interactions, last_id=read.arrivals.last_id)
-        updated = training.update(
-            model, read.interactions, since=read.arrivals.known_count, window=known, parent_id=live["id"], progress=context.progress
+        updated = training.train_partial(
+            model,
+            read.interactions,
+            since=read.arrivals.known_count,
+            live=Live(live["id"], live["algorithm"], live["parameters"]),
+            standard=_standard(context),
+            window=known,
+            progress=context.progress,
         )
     except (FullTrainingNeeded, *UNUSABLE) as error:
         return _skipped(f"version {live['id']} cannot be updated: {error}; a full training can")
     return _publish(job, context, [updated], read)
+
+
+def _live(row: Row | None) -> Live | None:
+    return Live(row["id"], row["algorithm"], row["parameters"]) if row else None
+
+
+def _standard(context: Context) -> Standard:
+    return Standard(context.settings.gate_share, context.settings.gate_min_users)
 
 
 def _nothing_to_update(live: Row | None, arrivals: Arrivals) -> str | None:
@@ -105,7 +121,7 @@ def _nothing_to_update(live: Row | None, arrivals: Arrivals) -> str | None:
 
 
 def _skipped(why: str) -> Product:
-    return Product({"scope": "partial", "models": [], "is_skipped": True, "note": why})
+    return Product({"scope": "partial", "models": [], "goes_live": None, "is_skipped": True, "note": why})
 
 
 def _publish(job: Job[TrainPayload], context: Context, trained: Sequence[TrainedModel], read: _Read) -> Product:
@@ -114,7 +130,8 @@ def _publish(job: Job[TrainPayload], context: Context, trained: Sequence[Trained
         versions, effects = context.registry.publish(
             connection, trained, task_id=job.task.id, replaced_id=replaced_id, keep=context.settings.models_kept
         )
-    if job.payload.refresh_lists and not trained[0].is_refused:
+    passed = [version for version, model in zip(versions, trained, strict=True) if not model.is_refused]
+    if job.payload.refresh_lists and passed:
         effects += (
             tasks.submit(RefreshListsPayload(), owner=job.task.owner, parent_id=job.task.id, correlation_id=job.task.correlation_id),
         )
@@ -124,8 +141,9 @@ def _publish(job: Job[TrainPayload], context: Context, trained: Sequence[Trained
         "interaction_count": len(read.interactions),
         "new_count": read.arrivals.new_count if job.payload.scope == "partial" else None,
         "models": models,
+        "goes_live": passed[0] if passed else None,
         "is_skipped": False,
-        "note": None,
+        "note": None if passed else f"the gate let nothing through: {trained[0].gate['reason']}",
     }
     return Product(result, effects=effects)
 

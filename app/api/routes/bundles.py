@@ -24,7 +24,7 @@ from core.messages import ImportModelPayload
 router = APIRouter(prefix="/models", tags=["models"])
 
 _BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
 }
 
 

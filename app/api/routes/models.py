@@ -56,6 +56,25 @@ class ModelDetailOut(ModelOut):
     files: dict[str, FileOut] = Field(description="The files of its artifact with their checksums.")
 
 
+class PointOut(Answer):
+    k: int = Field(description="The length of the lists.")
+    value: float | None
+    low: float | None = Field(description="The 95 % interval; null where there is none.")
+    high: float | None
+
+
+class SeriesOut(Answer):
+    metric: str = Field(examples=["ndcg"])
+    name: Literal["this", "live", "popular"] = Field(description="The version itself, or what it was held against then.")
+    version: int | None
+    points: list[PointOut]
+
+
+class EvaluationOut(Answer):
+    slice: dict[str, Any] | None = Field(description="The interactions it was measured on; null if it was not.")
+    series: list[SeriesOut] = Field(description="One line of a plot each.")
+
+
 class ComparisonOut(Answer):
     metrics: list[str] = Field(description="All metrics that any of the versions has.")
     data: list[ModelOut]
@@ -129,6 +148,17 @@ async def read_model(version_id: VersionId, _account: CurrentAccount, process: P
     row = await models.get_model(connection, version_id)
     files = models.find_files(process.artifacts, row)
     return ModelDetailOut.model_validate({**row, "files": {name: FileOut.model_validate(file) for name, file in files.items()}})
+
+
+@router.get(
+    "/{version_id}/evaluation",
+    summary="What was measured of a model version, as lines to plot",
+    responses=documented(NotAuthenticated, ModelNotFound),
+)
+async def read_evaluation(version_id: VersionId, _account: CurrentAccount, connection: Connection) -> EvaluationOut:
+    row = await models.get_model(connection, version_id)
+    lines = [SeriesOut.model_validate(line) for line in models.plot(row)]
+    return EvaluationOut(slice=row["metrics"].get("slice"), series=lines)
 
 
 @router.post(

@@ -19,7 +19,9 @@ def version_id(connection, settings):
 
 
 def upload(person, content):
-    return person.client.post("/api/v1/models/import", content=content, headers={**person.headers, "Content-Type": "application/zip"})
+    return person.client.post(
+        "/api/v1/models/import", content=content, headers={**person.headers, "Content-Type": "application/octet-stream"}
+    )
 
 
 def test_a_downloaded_bundle_is_taken_and_handed_to_a_worker(admin, version_id, connection):

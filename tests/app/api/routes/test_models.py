@@ -59,6 +59,22 @@ def test_versions_are_compared_where_they_were_measured_on_the_same_slice(visito
     assert slugs(visitor.get(f"/models/compare?ids={first}")) == (422, "/problems/request-invalid")
 
 
+def test_what_was_measured_is_told_as_lines_to_plot(visitor, add):
+    def told(value):
+        return {"value": value, "low": value - 0.01, "high": value + 0.01}
+
+    metrics = {
+        "slice": {"first_at": 1},
+        "values": {"ndcg@20": told(0.3), "ndcg@10": told(0.2)},
+        "baselines": {"live": {"version": 7, "values": {"ndcg@10": told(0.1)}}},
+    }
+    evaluation = visitor.get(f"/models/{add(metrics=metrics)}/evaluation").json()
+    own, live = evaluation["series"]
+    assert (own["metric"], own["name"], [point["k"] for point in own["points"]]) == ("ndcg", "this", [10, 20])
+    assert (live["name"], live["version"], live["points"]) == ("live", 7, [{"k": 10, **told(0.1)}])
+    assert visitor.get(f"/models/{add()}/evaluation").json() == {"slice": None, "series": []}
+
+
 def test_a_candidate_goes_live_and_a_rollback_brings_back_what_it_replaced(admin, add, connection):
     oldest, newest = add(status="live"), add("popular")
     promoted = admin.post(f"/models/{newest}/promote", {"reason": "fewer surprises"}).json()

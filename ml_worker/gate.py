@@ -1,0 +1,163 @@
+"""The gate: is a freshly trained model good enough to go live? It says why not, in a sentence and in numbers.
+
+A full training is judged on the most recent interactions: everything on the table is fitted without them, the live version's recipe too,
+because its own arrays have seen them. A partial training is judged on the last interactions that both it and the version before have
+seen: that flatters both alike, costs no fit, and shows whether the update broke something.
+Two models are compared user by user, with the paired bootstrap interval of the difference (Sakai 2006, doi:10.1145/1148170.1148261).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_worker.evaluation.intervals import Interval, differences, intervals
+from ml_worker.evaluation.lists import rank
+from ml_worker.evaluation.metrics import CUTOFFS, Catalogue, Measured, measure
+from ml_worker.evaluation.splits import CannotSplit, Split, by_time
+from ml_worker.recommenders.base import Progress, Recommender, ignore
+from ml_worker.recommenders.interactions import Histories, Interactions
+
+METRIC: Final = "ndcg@10"
+MAX_USERS: Final = 5000
+"""More users than this make no interval narrower that matters, and every one costs a ranking."""
+MIN_POPULAR_HITS: Final = 3
+"""With too little data to judge, a model is worse than nothing if it finds nothing for anybody, and popularity does for so many."""
+
+Verdict = Literal["passed", "refused", "too_little_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What a model is held against: `name` for programs, `title` for people."""
+
+    name: Literal["live", "popular"]
+    title: str
+    measured: Measured
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exam:
+    """The slice that models are measured on: users with a past, and what they liked next."""
+
+    split: Split
+    share: float
+    is_seen: bool
+
+    @property
+    def user_count(self) -> int:
+        return len(self.split.test)
+
+    def describe(self) -> dict[str, Any]:
+        """For the registry: equal where the numbers of two versions may be compared."""
+        times = self.split.test.times
+        return {
+            "first_at": int(times.min()),
+            "last_at": int(times.max()),
+            "user_count": self.user_count,
+            "liked_count": int(self.split.test.sizes.sum()),
+            "share": self.share,
+            "is_seen": self.is_seen,
+        }
+
+    def measure(self, model: Recommender, *, progress: Progress = ignore) -> Measured:
+        """What the model, fitted on the exam's training part, finds; a model of fewer items is asked in its own columns."""
+        items = self.split.train.item_ids
+        asked = rank(model, self.split, count=max(CUTOFFS), progress=progress) if model.item_ids == items else self._rank_older(model)
+        found = measure(asked, self.split.test)
+        catalogue = Catalogue(self.split.train)
+        return Measured(found.values, {f"coverage@{k}": catalogue.coverage(asked, k) for k in CUTOFFS})
+
+    def _rank_older(self, model: Recommender) -> NDArray[np.int32]:
+        place = {item_id: column for column, item_id in enumerate(self.split.train.item_ids)}
+        now = np.fromiter((place.get(item_id, -1) for item_id in model.item_ids), dtype=np.int32, count=len(model.item_ids))
+        then = np.full(len(place), -1, dtype=np.int32)
+        then[now[now >= 0]] = np.flatnonzero(now >= 0)
+        histories = self.split.histories()
+        rows, columns = np.repeat(np.arange(len(histories)), np.diff(histories.offsets)), then[histories.items]
+        kept = columns >= 0
+        shape = (len(histories), len(now))
+        known = Histories.from_events(rows[kept], columns[kept], histories.weights[kept], histories.times[kept], shape=shape)
+        lists = np.full((len(histories), max(CUTOFFS)), -1, dtype=np.int32)
+        for row, ranking in enumerate(model.recommend(known, count=max(CUTOFFS), exclude=now < 0)):
+            lists[row, : len(ranking.items)] = now[ranking.items]
+        return lists
+
+
+def set_exam(interactions: Interactions, *, share: float, most: int = MAX_USERS, is_seen: bool = False) -> Exam | None:
+    """An exam on the most recent `share` of the interactions; None if nobody with a past liked anything new in it."""
+    try:
+        split = by_time(interactions, share=share)
+    except CannotSplit:
+        return None
+    has_past = np.bincount(split.train.users, minlength=len(interactions.user_ids))[split.test.rows] > 0
+    asked = np.flatnonzero(has_past)
+    if len(asked) > most:
+        asked = np.sort(np.random.default_rng(0).choice(asked, most, replace=False))
+    return Exam(Split(split.train, split.test.take(asked)), share, is_seen) if len(asked) else None
+
+
+def report(exam: Exam, ours: Measured, rivals: list[Rival]) -> dict[str, Any]:
+    """What was measured, for the registry: every metric with its 95 % interval."""
+    baselines = {rival.name: {"version": rival.version, "values": _values(rival.measured)} for rival in rivals}
+    return {"slice": exam.describe(), "values": _values(ours), "baselines": baselines}
+
+
+def judge(exam: Exam, ours: Measured, rivals: list[Rival], *, min_users: int) -> dict[str, Any]:
+    """The verdict, its reason, and the difference to each rival with its interval.
+
+    Refused is what is worse than a rival by more than chance explains: the whole interval of the difference lies below zero.
+    """
+    found: dict[str, Interval] = {
+        rival.name: differences({METRIC: ours.values[METRIC]}, {METRIC: rival.measured.values[METRIC]})[METRIC] for rival in rivals
+    }
+    against = {rival.name: {"version": rival.version, **_told(found[rival.name])} for rival in rivals}
+    verdict, reason = _decide(exam, ours, rivals, found, min_users=min_users)
+    return {"verdict": verdict, "reason": reason, "metric": METRIC, "user_count": exam.user_count, "against": against}
+
+
+def unjudged(reason: str) -> dict[str, Any]:
+    """The verdict where there is nothing to judge by."""
+    return {"verdict": "too_little_data", "reason": f"too little data to judge: {reason}", "metric": METRIC, "user_count": 0, "against": {}}
+
+
+def _decide(exam: Exam, ours: Measured, rivals: list[Rival], found: Mapping[str, Interval], *, min_users: int) -> tuple[Verdict, str]:
+    where = f"the {'last interactions both have seen' if exam.is_seen else f'most recent {exam.share:.0%} of the interactions'}"
+    if exam.user_count < min_users:
+        return _decide_small(exam, ours, rivals, min_users)
+    for rival in rivals:
+        difference = found[rival.name]
+        if difference.is_below_zero:
+            mine, theirs = (np.nanmean(one.values[METRIC]) for one in (ours, rival.measured))
+            return "refused", (
+                f"worse than {rival.title} on {where} ({exam.user_count:,} users): NDCG@10 {mine:.4f} against {theirs:.4f}, "
+                f"95 % interval of the difference {difference.low:.4f} to {difference.high:.4f}"
+            )
+    names = " and ".join(rival.title for rival in rivals)
+    return "passed", f"not worse than {names} on {where} ({exam.user_count:,} users)" if rivals else "there is nothing to hold it against"
+
+
+def _decide_small(exam: Exam, ours: Measured, rivals: list[Rival], min_users: int) -> tuple[Verdict, str]:
+    little = f"{exam.user_count:,} users with a past liked something new, {min_users:,} are needed (GATE_MIN_USERS)"
+    popular_hits = max((int(rival.measured.values["hr@10"].sum()) for rival in rivals if rival.name == "popular"), default=0)
+    if popular_hits >= MIN_POPULAR_HITS and not ours.values["hr@10"].any():
+        return (
+            "refused",
+            f"worse than nothing: it finds nothing for anybody, popularity does for {popular_hits:,} of {exam.user_count:,} users",
+        )
+    return "too_little_data", f"too little data to judge: {little}"
+
+
+def _values(measured: Measured) -> dict[str, dict[str, float | None]]:
+    bounded = {name: _told(found) for name, found in intervals(measured.values).items()}
+    return {**bounded, **{name: {"value": value, "low": None, "high": None} for name, value in measured.coverage.items()}}
+
+
+def _told(interval: Interval) -> dict[str, float | None]:
+    # JSON has no NaN.
+    numbers = {"value": interval.mean, "low": interval.low, "high": interval.high}
+    return {name: None if math.isnan(number) else round(number, 6) for name, number in numbers.items()}

@@ -1,0 +1,120 @@
+"""Trainings in a slot of the test: judged, partial, refused before they begin, failed."""
+
+from dataclasses import replace
+
+import pytest
+
+from core import lists, model_versions, tasks
+from core.messages import RecommendPayload, TrainPayload, parse
+from ml_worker import training
+from ml_worker.dataset import read_interactions
+from ml_worker.handlers.registry import HANDLERS
+from ml_worker.ranking import NoModel
+from ml_worker.registry import Registry
+
+HERE = {kind: replace(handler, runs_in_child=False) for kind, handler in HANDLERS.items()}
+"""Trained in this process, which is quicker; the children have tests of their own."""
+
+EVENT = "INSERT INTO interactions (user_id, item_id, type, value, occurred_at) VALUES (%s, %s, 'like', 1, now())"
+
+
+@pytest.fixture
+def finish(connection, make_slot):
+    """Submit, work every queue until nothing is due, and return the task's state, result and error."""
+
+    def finish(payload):
+        task_id = tasks.submit(payload, owner="alice").run(connection).id
+        slots = [make_slot(queue, HERE) for queue in ("train", "batch", "interactive")]
+        while sum(slot.work_once() for slot in slots):
+            pass
+        return connection.execute("SELECT state, result, error FROM tasks WHERE id = %s", (task_id,)).fetchone()
+
+    return finish
+
+
+def train(finish, **payload):
+    state, result, error = finish(TrainPayload(refresh_lists=False, **payload))
+    assert (state, error) == ("succeeded", None)
+    return result
+
+
+def live(connection):
+    return connection.execute("SELECT id, algorithm, scope, parent_id, replaced_id FROM model_versions WHERE status = 'live'").fetchone()
+
+
+def test_with_too_little_data_the_gate_says_so_and_lets_it_through(connection, catalogue, finish):
+    (model,) = train(finish, algorithms=("popular",))["models"]
+    assert model["verdict"] == "too_little_data"
+    assert model["reason"].startswith("too little data to judge: ")
+    assert live(connection)[:2] == (model["id"], "popular")
+
+
+def test_a_partial_training_needs_something_new_and_says_what_it_updated(connection, catalogue, finish):
+    assert train(finish, scope="partial")["note"] == "no version is live; a full training makes one"
+    first = train(finish, algorithms=("popular",))["models"][0]["id"]
+    skipped = train(finish, scope="partial")
+    assert (skipped["is_skipped"], skipped["note"]) == (True, f"nothing has happened since version {first} was trained")
+
+    connection.execute("INSERT INTO items (id, title) VALUES ('a_new_one', 'New')")
+    connection.execute(EVENT, ("stranger", "a_new_one"))
+    connection.execute(EVENT, ("u0", "a_new_one"))
+    updated = train(finish, scope="partial")
+    assert (updated["new_count"], updated["interaction_count"], updated["is_skipped"]) == (2, 182, False)
+    version = updated["models"][0]["id"]
+    assert live(connection) == (version, "popular", "partial", first, first)
+    finish(RecommendPayload(user_id="u1"))
+    assert "a_new_one" in {entry.item_id for entry in lists.read("u1", count=50).run(connection).entries}
+
+    connection.execute("DELETE FROM interactions WHERE user_id IN ('u3', 'u4')")
+    connection.execute(EVENT, ("u1", "a_new_one"))
+    assert "train in full" in train(finish, scope="partial")["note"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "message"),
+    [
+        ({"algorithms": ("als",), "parameters": {"als": {"factors": 0}}}, "invalid_parameters", "parameters.als.factors: Input should be"),
+        ({"algorithms": ("als",), "parameters": {"als": {"depth": 3}}}, "invalid_parameters", "parameters.als.depth: Extra inputs"),
+        ({"algorithms": ("popular",), "parameters": {"als": {}}}, "invalid_parameters", "there are parameters for als, which"),
+    ],
+)
+@pytest.mark.usefixtures("catalogue")
+def test_parameters_that_an_algorithm_does_not_take_are_named(finish, payload, code, message):
+    state, _, error = finish(TrainPayload(**payload))
+    assert (state, error["code"]) == ("failed", code)
+    assert error["message"].startswith(message)
+
+
+def test_a_training_that_cannot_fit_is_refused_before_it_begins(connection, catalogue, settings):
+    with connection.transaction():
+        interactions = read_interactions(connection, settings.interaction_weights)
+    with pytest.raises(training.TooLarge, match=r"training popular on 180 interactions of 20 users and 20 items takes about \d+ MB"):
+        training.check_memory(training.recipes(["popular"], {}), interactions, limit_mb=64)
+
+
+def test_a_payload_of_the_version_before_is_still_understood():
+    old = parse("train", 1, {"scope": "full", "algorithms": ["als"], "refresh_lists": False})
+    assert (old.algorithms, old.parameters) == (("als",), {})
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_an_unusable_live_version_leaves_the_one_in_memory_serving(connection, finish, make_slot, tmp_path):
+    train(finish, algorithms=("popular",))
+    slot = make_slot("interactive")
+    before = slot.context.ranker.compute(["u1"])["u1"]
+    second = train(finish, algorithms=("popular",))["models"][0]["id"]
+    (artifact,) = connection.execute("SELECT artifact FROM model_versions WHERE id = %s", (second,)).fetchone()
+    (tmp_path / artifact / "arrays.npz").write_bytes(b"truncated")
+    assert slot.context.ranker.compute(["u1"])["u1"].model_version_id == before.model_version_id
+    fresh = replace(slot.context.ranker, registry=Registry(slot.context.registry.store))
+    with pytest.raises(NoModel, match=r"cannot be loaded: .*arrays\.npz.*; roll back, or train anew") as refused:
+        fresh.compute(["u1"])
+    assert refused.value.code == "model_unusable"
+
+
+def test_only_so_many_versions_keep_their_arrays(connection, catalogue, finish):
+    for _ in range(3):
+        train(finish, algorithms=("popular",))
+    model_versions.let_go(keep=1).run(connection)
+    kept = connection.execute("SELECT id, status, artifact IS NOT NULL FROM model_versions ORDER BY id").fetchall()
+    assert [row[1:] for row in kept] == [("retired", False), ("retired", True), ("live", True)], "the live one and what it replaced"
