@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
+from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.blend import Blend
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.plugins import Plugins, find_plugins
 from ml_worker.recommenders.popular import Popular
+from ml_worker.recommenders.rerank import Rerank
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import unpack
 
 RECOMMENDERS: Final[dict[str, type[Recommender]]] = {
-    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential)
+    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, Blend, Rerank)
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import (
     InvalidCount,
@@ -19,15 +20,25 @@ from ml_worker.recommenders.base import (
     Recommender,
     TrainingDiverged,
 )
+from ml_worker.recommenders.blend import Blend, Part
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Histories, Interactions, InvalidInteractions
 from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import RECOMMENDERS, load_recommender
+from ml_worker.recommenders.rerank import Rerank
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import DamagedModel, NewerModelFormat
 from ml_worker.recommenders.updating import FullTrainingNeeded
+
+# What the presets are made of, with a catalogue that is solved quickly.
+QUICK_BLEND = Blend.Config(
+    parts=tuple(
+        Part(algorithm=part.algorithm, weight=part.weight, config={"dense_items": 2000} if part.algorithm in ("ease", "adjacent") else {})
+        for part in Blend.Config().parts
+    )
+)
 
 
 def history(*rows: dict[int, float], items: int) -> Histories:
@@ -362,6 +373,21 @@ class TestSequential(PersonalContract):
     popular = 0.0165
 
 
+class TestAdjacent(PersonalContract):
+    algorithm = Adjacent
+    quick = Adjacent.Config(dense_items=2000)
+
+
+class TestBlend(PersonalContract):
+    algorithm = Blend
+    quick = QUICK_BLEND
+
+
+class TestRerank(PersonalContract):
+    algorithm = Rerank
+    quick = Rerank.Config(parts=QUICK_BLEND.parts, candidates=60, rounds=30)
+
+
 @pytest.fixture(scope="module")
 def models(drawn) -> list[Recommender]:
     made = [algorithm() for algorithm in RECOMMENDERS.values()]
@@ -391,10 +417,11 @@ def test_nothing_seen_or_excluded_escapes(models, data):
             assert all(seen[item] > 0 for item in speakers.tolist())
 
 
+ALL_CASES = (TestPopular, TestItemKnn, TestAls, TestLightFm, TestEase, TestSequential, TestAdjacent, TestBlend, TestRerank)
+
+
 def test_every_algorithm_is_held_to_the_contract():
-    assert set(RECOMMENDERS.values()) == {
-        case.algorithm for case in (TestPopular, TestItemKnn, TestAls, TestLightFm, TestEase, TestSequential)
-    }
+    assert set(RECOMMENDERS.values()) == {case.algorithm for case in ALL_CASES}
 
 
 def test_arrays_with_objects_are_refused_unread(drawn):
