@@ -65,9 +65,9 @@ class Adjacent(Recommender):
         order = np.lexsort((interactions.times, interactions.users))
         order = order[(interactions.weights[order] > 0) & (place[interactions.items[order]] >= 0)]
         users, items = interactions.users[order], place[interactions.items[order]]
-        lengths = np.bincount(users)
-        rarity = (np.maximum(lengths, 1) / max(1.0, len(users) / max(1, np.count_nonzero(lengths)))) ** -self.config.user_weight
-        said = rarity[users].astype(np.float32)
+        lengths = np.bincount(users, minlength=1)
+        mean = len(users) / max(1, int(np.count_nonzero(lengths)))
+        said = ((lengths[users] / mean) ** -self.config.user_weight).astype(np.float32)
         one_sided = np.arange(1.0, window + 1) ** -self.config.decay
         kernel = np.r_[one_sided[::-1], 0.0, one_sided]
         overlaps = np.correlate(kernel, kernel, "full")[2 * window :]  # [d]: Σ_k kernel(k)·kernel(k + d)

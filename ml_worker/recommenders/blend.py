@@ -134,6 +134,11 @@ class Blend(Recommender):
         columns = tuple(map(str, range(len(arrays["popularity"]))))
         self._parts = [_loaded(number, part.made(), columns, arrays) for number, part in enumerate(self.config.parts)]
 
+    @property
+    def _cold(self) -> NDArray[np.float32]:
+        # Strangers get what the popular part calls popular, recently for instance.
+        return next((made._cold for made in self._parts if isinstance(made, Popular)), self._popularity)
+
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         total = np.zeros(histories.matrix.shape, dtype=np.float32)
         for part, made in zip(self.config.parts, self._parts, strict=True):

@@ -95,6 +95,10 @@ class Rerank(Recommender):
         self._trees = _read_trees(arrays["trees"], feature_count(len(self.config.parts)))
         self._statistics, self._end = arrays["statistics"], int(arrays["end"])
 
+    @property
+    def _cold(self) -> NDArray[np.float32]:
+        return self._first._cold
+
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         if self._trees is None:
             return self._first.scores(histories)
