@@ -1,6 +1,6 @@
 """`marquee evaluate`: compares models on given files or on a data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +10,19 @@ from rich.console import Console
 
 from ml_worker.evaluation.splits import Protocol
 from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.registry import RECOMMENDERS
 from ml_worker.workbench.asking import AskedWrongly, check_plots, check_writable, draw_plots
 from ml_worker.workbench.bars import Stages, drawn_stages
 from ml_worker.workbench.contenders import InvalidContender, contender, named, parameters
 from ml_worker.workbench.contest import Contest, Prepared
 from ml_worker.workbench.given import Given, Values, read_given
-from ml_worker.workbench.report import make_report
+from ml_worker.workbench.report import Report, make_report
 from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, SplitName, divide, read_interactions
 from ml_worker.workbench.writing import terminal_table, write_json, write_lists, write_markdown
+
+Prepare = Callable[[], Prepared]
+"""Chooses or makes an untrained model."""
 
 
 def evaluate(
@@ -43,17 +47,15 @@ def evaluate(
     check_writable(out, report, markdown)
     check_plots(plots)
     names, settings = named(models), parameters(parameter or [])
-    made = {name: contender(name, settings.pop(name, {})) for name in names}
+    made = {name: ready(contender(name, settings.pop(name, {}))) for name in names}
     if settings:
         raise InvalidContender(f"--set names {', '.join(settings)}, which is not among --models")
     with drawn_stages() as stages:
         given = _given(data, (train, test, valid), split=split, protocol=protocol, values=values, seed=seed, stages=stages)
-        contest = Contest.of(given.split)
-        entries = [contest.enter(name, _prepared(recommender), stages=stages) for name, recommender in made.items()]
+        source = data if data is not None else f"{train} and {test}"
+        outcome, best = compare(given, made, source=source, seed=seed, stages=stages)
         if out is not None:
-            write_lists(out, entries[0].recommender, given.split.train, given.asked, count=top, progress=stages(f"writing {out.name}"))
-    source = data if data is not None else f"{train} and {test}"
-    outcome = make_report(contest, entries, source=source, split=f"{given.protocol} ({given.why})", notes=given.notes, seed=seed)
+            write_lists(out, best, given.split.train, given.asked, count=top, progress=stages(f"writing {out.name}"))
     if report is not None:
         write_json(report, outcome)
     if markdown is not None:
@@ -64,6 +66,25 @@ def evaluate(
     for line in (*outcome.notes, f"split: {outcome.split}", ""):
         shown.print(line)
     shown.print(terminal_table(outcome))
+
+
+def compare(given: Given, contenders: Mapping[str, Prepare], *, source: str, seed: int, stages: Stages) -> tuple[Report, Recommender]:
+    """The report on these models by name, in this order, and the first of them, trained. Raises what choosing and training raise."""
+    contest = Contest.of(given.split)
+    entries = [contest.enter(name, prepare, stages=stages) for name, prepare in contenders.items()]
+    split = f"{given.protocol} ({given.why})"
+    return make_report(contest, entries, source=source, split=split, notes=given.notes, seed=seed), entries[0].recommender
+
+
+def divided(whole: Interactions, split: SplitName, *, seed: int, protocol: Protocol | None = None) -> Given:
+    """The test that this split of a data set makes. Raises `CannotSplit`."""
+    made = divide(whole, split, seed=seed)
+    return Given(made, None, protocol or PROTOCOLS[split], f"{split}: {DESCRIPTIONS[split]}", np.unique(made.test.rows), ())
+
+
+def ready(recommender: Recommender) -> Prepare:
+    """A model whose parameters are given."""
+    return lambda: Prepared(recommender)
 
 
 def _given(
@@ -85,11 +106,4 @@ def _given(
         return read_given(train, test, valid, protocol=protocol, values=values)
     if train is not None or test is not None or valid is not None:
         raise AskedWrongly("give either --data or files with --train and --test, not both")
-    whole = read_interactions(data, progress=stages("reading"))
-    divided = divide(whole, split, seed=seed)
-    found = protocol or PROTOCOLS[split]
-    return Given(divided, None, found, f"{split}: {DESCRIPTIONS[split]}", np.unique(divided.test.rows), ())
-
-
-def _prepared(recommender: Recommender) -> Callable[[], Prepared]:
-    return lambda: Prepared(recommender)
+    return divided(read_interactions(data, progress=stages("reading")), split, seed=seed, protocol=protocol)

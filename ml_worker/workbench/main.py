@@ -1,6 +1,8 @@
 """`marquee evaluate` and `marquee tune`: compare and improve models without a server or a database."""
 
+import signal
 import sys
+from types import FrameType
 from typing import Final
 
 import typer
@@ -28,8 +30,17 @@ app.command("evaluate")(evaluate)
 app.command("tune")(tune)
 
 
+class Interrupted(BaseException):
+    """Ctrl-C. Typer would answer a `KeyboardInterrupt` itself, as if somebody had declined a prompt."""
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted
+
+
 def main() -> None:
-    """Run a command; what cannot be done ends it with one sentence and code 2."""
+    """Run a command; what cannot be done ends it with one sentence and code 2, Ctrl-C with code 130."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app(prog_name="marquee")
     except REFUSED as refusal:
@@ -38,7 +49,7 @@ def main() -> None:
     except OSError as error:
         print(f"marquee: {error.filename or 'a file'} cannot be read or written: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Interrupted:
         print("marquee: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
 

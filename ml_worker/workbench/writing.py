@@ -31,8 +31,12 @@ def title(metric: str) -> str:
 def write_lists(
     path: Path, recommender: Recommender, train: Interactions, rows: NDArray[np.int64], *, count: int, progress: Progress
 ) -> int:
-    """One list for the user of each row, `user,item,rank,score` with ranks from 1; the number of lists. Raises `OSError`."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    """One list for the user of each row, `user,item,rank,score` with ranks from 1; the number of lists. Raises `OSError`.
+
+    The file is there when all of it is.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["user", "item", "rank", "score"])
         for start in range(0, len(rows), TILE_QUESTIONS):
@@ -42,6 +46,7 @@ def write_lists(
                 entries = zip(items.tolist(), scores.tolist(), strict=True)
                 writer.writerows((user, train.item_ids[item], rank, f"{score:.6g}") for rank, (item, score) in enumerate(entries, 1))
             progress((start + len(asked)) / len(rows), f"{start + len(asked):,} of {len(rows):,} lists")
+    unfinished.replace(path)
     return len(rows)
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from ml_worker.workbench.asking import AskedWrongly
 from ml_worker.workbench.main import app
+from ml_worker.workbench.quality import quality
 from ml_worker.workbench.report import Report
 
 
@@ -89,6 +92,18 @@ def test_what_cannot_be_done_ends_with_a_sentence_and_code_2(files, tmp_path):
     assert done.stdout == ""
 
 
+def test_ctrl_c_ends_it_with_a_sentence(files, tmp_path):
+    os.mkfifo(tmp_path / "endless.tsv")  # a file that is never read to its end
+    command = [sys.executable, "-m", "cli.main", "evaluate", "--train", tmp_path / "endless.tsv", "--test", files / "test.tsv"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process, (tmp_path / "endless.tsv").open("w"):  # opens when the reader does
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "marquee: interrupted"
+    assert "Traceback" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -104,9 +119,19 @@ def test_options_that_do_not_go_together_are_refused(arguments, sentence):
 
 
 @pytest.mark.parametrize("split", ["time", "last", "random", "replay"])
-def test_a_data_set_is_divided_every_way(movielens, tmp_path, split):
-    result = run("evaluate", "--data", movielens, "--split", split, "--models", "popular", "--report", tmp_path / "r.json")
+def test_a_data_set_is_divided_every_way(dataset, tmp_path, split):
+    result = run("evaluate", "--data", dataset, "--split", split, "--models", "popular", "--report", tmp_path / "r.json")
     assert f"{split}: " in result.stdout
     report = Report.model_validate_json((tmp_path / "r.json").read_text())
-    assert 0.01 < report.models[0].metrics["ndcg@10"].mean < 0.5
-    assert report.models[0].metrics["diversity@10"].mean > 0.3  # by genres
+    assert [model.name for model in report.models] == ["popular", "item_knn"]
+    assert 0.01 < report.models[0].metrics["ndcg@10"].mean < 0.9
+    assert 0.2 < report.models[0].metrics["diversity@10"].mean < 0.8  # by genres, of which half the pairs share none
+
+
+def test_the_page_of_quality_is_made_by_one_command(dataset, tmp_path):
+    page = tmp_path / "quality.md"
+    quality(str(dataset), page, models="popular")
+    text = page.read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## By time", "## The last of each user", "## At random"]
+    assert text.count("| item_knn | ") == 12  # four tables of three splits
+    assert str(dataset.parent) not in text
