@@ -27,6 +27,7 @@ from ml_worker.handlers.base import Context, Handler, largest_batch
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.health import Checkup
 from ml_worker.leases import Leases
+from ml_worker.pulling import pull_at_start
 from ml_worker.ranking import Ranker
 from ml_worker.recommenders.registry import plugins
 from ml_worker.registry import Registry
@@ -64,6 +65,9 @@ class Worker:
                 threading.Thread(target=leases.keep, args=(self._stopped,), name="leases", daemon=True),
                 threading.Thread(target=self._bell.listen, args=(self._stopped,), name="bell", daemon=True),
             ]
+            if settings.model_file_id:
+                pull = (settings, pool, self._registry, self._stopped)
+                aside.append(threading.Thread(target=pull_at_start, args=pull, name="pull", daemon=True))
             slots = [threading.Thread(target=slot.run, args=(self._stopping,), name=slot.lease_owner) for slot in self._slots(pool, leases)]
             for thread in (*aside, *slots):
                 thread.start()

@@ -33,6 +33,16 @@ class WorkerSettings(CoreSettings):
     gate_min_users: int = Field(
         default=50, ge=1, le=1_000_000, description="With fewer users to judge by, a model goes live unless it is worse than nothing."
     )
+    model_file_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,200}$",
+        description="Id of a model's bundle on Google Drive that is pulled once, at the first start.",
+    )
+    drive_address: str = Field(
+        default="https://drive.google.com/uc?id={}",
+        pattern=r"^https?://.*\{\}",
+        description="Where MODEL_FILE_ID is looked up; {} is the id.",
+    )
     models_kept: int = Field(
         default=10, ge=1, le=1000, description="How many of the newest versions of either scope, full and partial, keep their arrays."
     )
