@@ -13,7 +13,7 @@ export UV_SYSTEM_CERTS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench census lock clean
+.PHONY: help run demo test check format bench census compose lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: .venv/dev-ready  ## measure (ONLY=name, QUICK=1) and write benchmarks/res
 
 census: .venv/dev-ready  ## kill everything and count what is left (LONG=1: 100,000 tasks, SEED=... repeats one)
 	@$(RUN)/python -m tests.faults.census $(if $(LONG),--long) $(if $(ONLY),--only "$(ONLY)")
+
+compose: .venv/dev-ready  ## drive docker-compose.yaml end to end (needs Docker; some minutes)
+	MARQUEE_COMPOSE=1 $(RUN)/pytest -n 0 -s -v tests/e2e/test_compose.py
 
 lock: $(UV)  ## bring uv.lock up to date with pyproject.toml
 	$(UV) lock

