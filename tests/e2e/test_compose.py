@@ -291,7 +291,7 @@ def test_a_server_restarts_under_load(deployment, admin, server):
 
 def test_sign_ins_are_limited_and_other_requests_are_not(deployment):
     with httpx2.Client(base_url=deployment.api_url, timeout=60) as client:
-        guesses = [client.post("/api/v1/auth/token", data={"username": "a@b.c", "password": "x"}) for _ in range(15)]
+        guesses = [client.post("/api/v1/auth/token", data={"username": f"a{number}@b.c", "password": "x"}) for number in range(15)]
         refused = [guess for guess in guesses if guess.status_code == 429]
         assert refused
         assert (refused[0].json()["status"], refused[0].headers["retry-after"]) == (429, "3")
