@@ -19,7 +19,7 @@ from app.api import problems
 from app.api.deps import Services
 from app.api.middleware import MAX_BODY_BYTES, Envelope
 from app.api.router import IMPORT_PATH, TAGS, router
-from app.changes import TaskChanges
+from app.changes import ListChanges, TaskChanges
 from app.dispatcher import Dispatcher
 from app.gauges import QueueGauges
 from app.janitor import Janitor
@@ -90,15 +90,22 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
     publisher = Publisher(settings.rabbitmq_url.get_secret_value(), metrics=metrics) if settings.rabbitmq_url else None
     scheduler = Scheduler(pool, timezone=settings.schedule_timezone, metrics=metrics)
     dispatcher = Dispatcher(pool, publisher, scheduler=scheduler, metrics=metrics)
-    changes = TaskChanges(pool)
+    changes, list_changes = TaskChanges(pool), ListChanges(pool)
     services = Services(
         settings=settings,
         engine=engine,
         pool=pool,
         passwords=Passwords(),
         access_tokens=AccessTokens(settings.jwt_secret.get_secret_value(), lifetime_seconds=settings.access_token_minutes * 60),
-        finished=FinishedTasks(url, pool, on_bell=dispatcher.wake if publisher else None, on_finished=changes.hurry),
+        finished=FinishedTasks(
+            url,
+            pool,
+            on_bell=dispatcher.wake if publisher else None,
+            on_finished=changes.hurry,
+            on_lists=list_changes.hurry,
+        ),
         changes=changes,
+        list_changes=list_changes,
         quota=QueueQuota(settings.tasks_queued_per_owner),
         sign_ins=SignInLimit(settings.sign_in_failures),
         artifacts=open_artifacts(settings),
@@ -108,7 +115,7 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         gauges=QueueGauges(pool, metrics),
     )
     await _ensure_admin(services)
-    loops = [services.finished.listen(), changes.look()]
+    loops = [services.finished.listen(), changes.look(), list_changes.look()]
     if settings.dispatcher:
         loops.append(dispatcher.run())
     if publisher is not None:
@@ -145,6 +152,7 @@ class Server(uvicorn.Server):
         assert isinstance(app, FastAPI)
         app.state.services.finished.stop_waiting()
         app.state.services.changes.stop()
+        app.state.services.list_changes.stop()
         await super().shutdown(sockets)
 
 

@@ -16,7 +16,7 @@ from core.database import AsyncPool
 from core.log import get_logger
 from core.statement import Statement
 from core.tasks import TERMINAL_STATES
-from core.topology import BELL_CHANNEL, FINISHED_CHANNEL
+from core.topology import BELL_CHANNEL, FINISHED_CHANNEL, LISTS_CHANNEL
 
 RECONNECT_SECONDS: Final = 0.5
 RECHECK_SECONDS: Final = 5.0
@@ -29,7 +29,8 @@ log = get_logger(__name__)
 class FinishedTasks:
     """Run `listen` in the background and `wait` anywhere.
 
-    `on_bell` is called when a task becomes due without having been rung, `on_finished` with what may have ended.
+    `on_bell` is called when a task becomes due without having been rung, `on_finished` with what may have ended, `on_lists` with
+    the users whose lists were stored.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class FinishedTasks:
         *,
         on_bell: Callable[[], None] | None = None,
         on_finished: Callable[..., None] | None = None,
+        on_lists: Callable[..., None] | None = None,
     ) -> None:
         self._url = url
         self._pool = pool
         self._on_bell = on_bell
         self._on_finished = on_finished
+        self._on_lists = on_lists
         self._waiting: defaultdict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
         self._is_stopping = False
         self.is_listening = False
@@ -55,6 +58,8 @@ class FinishedTasks:
             try:
                 async with await AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVE) as connection:
                     await connection.execute(SQL("LISTEN {}").format(Identifier(FINISHED_CHANNEL)))
+                    if self._on_lists is not None:
+                        await connection.execute(SQL("LISTEN {}").format(Identifier(LISTS_CHANNEL)))
                     if self._on_bell is not None:
                         await connection.execute(SQL("LISTEN {}").format(Identifier(BELL_CHANNEL)))
                     is_reported = False
@@ -75,6 +80,9 @@ class FinishedTasks:
         async for notification in connection.notifies():
             if notification.channel == BELL_CHANNEL and self._on_bell is not None:
                 self._on_bell()
+                continue
+            if notification.channel == LISTS_CHANNEL and self._on_lists is not None:
+                self._on_lists(*notification.payload.split(","))
                 continue
             with contextlib.suppress(ValueError):
                 self._wake(*(uuid.UUID(text) for text in notification.payload.split(",")))

@@ -4,21 +4,26 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 from psycopg.types.json import Jsonb
 
-from core.statement import Row, Statement
+from core.messages import RecommendPayload
+from core.narrowing import Narrowing
+from core.statement import Row, Statement, nothing
+from core.topology import LISTS_CHANNEL
 
-Source = Literal["personal", "popular"]
+Source = Literal["personal", "popular", "new", "trending"]
+ReasonType = Literal["because_you_watched", "popular", "new", "category", "similar", "trending"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why an entry is in a list. `item_ids` are the items of the history that speak for it, strongest first."""
 
-    type: Literal["because_you_watched", "popular"]
+    type: ReasonType
     item_ids: tuple[str, ...] = ()
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,12 @@ ON CONFLICT (user_id) DO UPDATE SET
 """
 
 
-def _document(entry: Entry) -> dict[str, Any]:
-    return {
-        "item_id": entry.item_id,
-        "score": round(entry.score, 6),
-        "source": entry.source,
-        "reason": {"type": entry.reason.type, "item_ids": list(entry.reason.item_ids)},
-    }
+def document(entry: Entry) -> dict[str, Any]:
+    """An entry as it is stored."""
+    reason: dict[str, Any] = {"type": entry.reason.type, "item_ids": list(entry.reason.item_ids)}
+    if entry.reason.category is not None:
+        reason["category"] = entry.reason.category
+    return {"item_id": entry.item_id, "score": round(entry.score, 6), "source": entry.source, "reason": reason}
 
 
 def write(lists: Sequence[ComputedList]) -> Statement[None]:
@@ -75,11 +79,22 @@ def write(lists: Sequence[ComputedList]) -> Statement[None]:
         "user_ids": [made.user_id for made in lists],
         "list_ids": [made.list_id for made in lists],
         "model_version_ids": [made.model_version_id for made in lists],
-        "entries": [Jsonb([_document(entry) for entry in made.entries]) for made in lists],
+        "entries": [Jsonb([document(entry) for entry in made.entries]) for made in lists],
         "is_cold": [made.is_cold for made in lists],
         "history_counts": [made.history_count for made in lists],
     }
     return Statement(_WRITE, params, lambda _rows: None)
+
+
+# A notification holds 8,000 bytes, an id up to 128 and needs no escaping.
+def notify_written(user_ids: Sequence[str]) -> Statement[None]:
+    """Tell whoever follows the lists of these users, when the transaction commits."""
+    groups = [",".join(user_ids[start : start + 60]) for start in range(0, len(user_ids), 60)]
+    return Statement(
+        "SELECT pg_notify(%(channel)s, message) FROM unnest(%(messages)s::text[]) AS message",
+        {"channel": LISTS_CHANNEL, "messages": groups},
+        nothing,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +108,17 @@ class StoredEntry:
     released_at: datetime | None
     score: float
     source: Source
-    reason: Literal["because_you_watched", "popular"]
+    reason: ReasonType
     reason_items: list[dict[str, str]]
+    reason_category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredList:
-    """The stored list of a user; `list_id` is None as long as none was made."""
+    """The stored list of a user; `list_id` is None as long as none was made.
+
+    `task_id` is the refresh under way.
+    """
 
     user_id: str
     list_id: uuid.UUID | None
@@ -108,54 +127,115 @@ class StoredList:
     computed_at: datetime | None
     is_cold: bool
     is_stale: bool
+    task_id: uuid.UUID | None
     entries: list[StoredEntry]
 
 
-# One round trip for all of it. Entries that were hidden or that the user has met since are left out here,
-# so that a list is right the moment it is read and not only the moment it was made. Titles are looked up one by one:
-# the planner expects 100 reasons where there are three, and would read the whole catalogue for every entry instead.
-_READ = """
+WANTED: LiteralString = """(%(categories)s::text[] = '{}' OR CASE
+              WHEN %(match_all)s THEN item.categories @> %(categories)s ELSE item.categories && %(categories)s END)
+      AND (%(tags)s::text[] = '{}' OR item.tags && %(tags)s)
+      AND (%(year_from)s::int IS NULL OR extract(year FROM item.released_at AT TIME ZONE 'UTC') >= %(year_from)s)
+      AND (%(year_to)s::int IS NULL OR extract(year FROM item.released_at AT TIME ZONE 'UTC') <= %(year_to)s)
+      AND item.id <> ALL(%(exclude)s::text[])"""
+"""What a narrowing asks of an `item`."""
+
+
+# Entries that are hidden, or that the user has met since, or that are not asked for, are left out here, so that a list is right
+# the moment it is read and not only the moment it was made. Items are looked up one by one: the planner expects 100
+# of everything where there are three, and would read the whole catalogue instead.
+SHOWN: LiteralString = (
+    """
+SELECT jsonb_agg(jsonb_build_object(
+           'item_id', item_id, 'title', title, 'categories', to_jsonb(categories), 'image_url', image_url,
+           'released_at', released_at, 'score', entry -> 'score', 'source', entry -> 'source',
+           'reason', entry -> 'reason' -> 'type', 'reason_category', entry -> 'reason' -> 'category',
+           'reason_items', (
+               SELECT coalesce(jsonb_agg(jsonb_build_object('item_id', named.id, 'title', named.title) ORDER BY nth), '[]'::jsonb)
+               FROM jsonb_array_elements_text(entry -> 'reason' -> 'item_ids') WITH ORDINALITY AS told (id, nth)
+               CROSS JOIN LATERAL (SELECT id, title FROM items WHERE items.id = told.id LIMIT 1) AS named)
+       ) ORDER BY place) AS entries
+FROM (
+    SELECT entry, place, item.id AS item_id, title, categories, image_url, released_at
+    FROM jsonb_array_elements(given.entries) WITH ORDINALITY AS stored (entry, place)
+    CROSS JOIN LATERAL (SELECT * FROM items WHERE items.id = entry ->> 'item_id' AND NOT items.is_hidden LIMIT 1) AS item
+    WHERE (%(include_seen)s OR NOT EXISTS (
+              SELECT 1 FROM interactions WHERE interactions.user_id = given.user_id AND interactions.item_id = entry ->> 'item_id'))
+      AND """
+    + WANTED
+    + """
+    ORDER BY place OFFSET %(offset)s LIMIT %(count)s
+) AS kept
+"""
+)
+
+
+def narrowed(narrowing: Narrowing) -> dict[str, Any]:
+    """The parameters of `SHOWN` and `WANTED`."""
+    return {
+        "count": narrowing.count,
+        "offset": narrowing.offset,
+        "include_seen": narrowing.include_seen,
+        "categories": list(narrowing.categories),
+        "match_all": narrowing.match == "all",
+        "tags": list(narrowing.tags),
+        "year_from": narrowing.year_from,
+        "year_to": narrowing.year_to,
+        "exclude": list(narrowing.exclude),
+    }
+
+
+# One round trip for all of it. Each state of a task has its own partial index.
+_READ: LiteralString = (
+    """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
        history_count IS DISTINCT FROM (SELECT count(*) FROM interactions WHERE user_id = users.id) AS is_stale,
-       coalesce(shown.entries, '[]'::jsonb) AS entries
+       coalesce(shown.entries, '[]'::jsonb) AS entries,
+       (SELECT id FROM tasks WHERE state = 'queued' AND kind = %(kind)s AND coalesce_key = users.id
+        UNION ALL
+        SELECT id FROM tasks WHERE state = 'running' AND kind = %(kind)s AND coalesce_key = users.id
+        LIMIT 1) AS task_id
 FROM users
 LEFT JOIN recommendation_lists ON recommendation_lists.user_id = users.id
 LEFT JOIN model_versions ON model_versions.id = model_version_id
+LEFT JOIN LATERAL (SELECT recommendation_lists.entries, users.id AS user_id) AS given ON true
 LEFT JOIN LATERAL (
-    SELECT jsonb_agg(jsonb_build_object(
-               'item_id', items.id, 'title', items.title, 'categories', to_jsonb(items.categories), 'image_url', items.image_url,
-               'released_at', items.released_at, 'score', entry -> 'score', 'source', entry -> 'source',
-               'reason', entry -> 'reason' -> 'type',
-               'reason_items', (
-                   SELECT coalesce(jsonb_agg(jsonb_build_object('item_id', named.id, 'title', named.title) ORDER BY nth), '[]'::jsonb)
-                   FROM jsonb_array_elements_text(entry -> 'reason' -> 'item_ids') WITH ORDINALITY AS told (id, nth)
-                   CROSS JOIN LATERAL (SELECT id, title FROM items WHERE items.id = told.id LIMIT 1) AS named)
-           ) ORDER BY place) AS entries
-    FROM (
-        SELECT entry, place FROM jsonb_array_elements(recommendation_lists.entries) WITH ORDINALITY AS stored (entry, place)
-        WHERE NOT EXISTS (SELECT 1 FROM interactions WHERE interactions.user_id = users.id AND interactions.item_id = entry ->> 'item_id')
-          AND EXISTS (SELECT 1 FROM items WHERE items.id = entry ->> 'item_id' AND NOT items.is_hidden)
-        ORDER BY place LIMIT %(count)s
-    ) AS kept
-    JOIN items ON items.id = entry ->> 'item_id'
+"""
+    + SHOWN
+    + """
 ) AS shown ON true
 WHERE users.id = %(user_id)s
 """
+)
 
 
-def _stored_entry(entry: Row) -> StoredEntry:
+def stored_entry(entry: Row) -> StoredEntry:
+    """An entry as `SHOWN` gives it."""
     released_at = entry.pop("released_at")
     return StoredEntry(released_at=datetime.fromisoformat(released_at) if released_at else None, **entry)
 
 
-def read(user_id: str, *, count: int) -> Statement[StoredList | None]:
-    """The first `count` entries of a user's stored list; None if there is no such user."""
+def read(user_id: str, *, narrowing: Narrowing) -> Statement[StoredList | None]:
+    """Those entries of a user's stored list that are asked for; None if there is no such user."""
 
     def read_rows(rows: list[Row]) -> StoredList | None:
         if not rows:
             return None
         row = rows[0]
-        entries = [_stored_entry(entry) for entry in row.pop("entries")]
+        entries = [stored_entry(entry) for entry in row.pop("entries")]
         return StoredList(entries=entries, **{**row, "is_cold": bool(row["is_cold"])})
 
-    return Statement(_READ, {"user_id": user_id, "count": count}, read_rows)
+    return Statement(_READ, {**narrowed(narrowing), "user_id": user_id, "kind": RecommendPayload.kind}, read_rows)
+
+
+# The document of a list that is stored nowhere: a worker's answer to a request.
+_SHOW: LiteralString = (
+    "SELECT coalesce(("
+    + SHOWN
+    + "), '[]'::jsonb) AS entries FROM (SELECT %(entries)s::jsonb AS entries, %(user_id)s::text AS user_id) AS given"
+)
+
+
+def show(entries: Sequence[Row], *, user_id: str | None, narrowing: Narrowing) -> Statement[list[StoredEntry]]:
+    """Entries as they are shown, without those that are hidden or that the user met meanwhile."""
+    params = {**narrowed(narrowing), "offset": 0, "entries": Jsonb(list(entries)), "user_id": user_id}
+    return Statement(_SHOW, params, lambda rows: [stored_entry(entry) for entry in rows[0]["entries"]])

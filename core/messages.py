@@ -115,6 +115,17 @@ class RefreshShardPayload(Payload):
         return f"{self.shard}/{self.shard_count}"
 
 
+class CountItemsPayload(Payload):
+    """Count what everybody does with each item, for the lists that are the same for all."""
+
+    kind = "count_items"
+    queue = "batch"
+
+    @property
+    def exclusive_key(self) -> str:
+        return "count_items"
+
+
 class ImportModelPayload(Payload):
     """Register the model of a bundle that was verified and stored; submitted by `POST /models/import`."""
 
@@ -128,7 +139,15 @@ class ImportModelPayload(Payload):
 
 PAYLOADS: Final[dict[str, type[Payload]]] = {
     payload.kind: payload
-    for payload in (TrainPayload, RecommendPayload, RecommendManyPayload, RefreshListsPayload, RefreshShardPayload, ImportModelPayload)
+    for payload in (
+        TrainPayload,
+        RecommendPayload,
+        RecommendManyPayload,
+        RefreshListsPayload,
+        RefreshShardPayload,
+        CountItemsPayload,
+        ImportModelPayload,
+    )
 }
 
 

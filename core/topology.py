@@ -12,6 +12,9 @@ BELL_CHANNEL: Final = "marquee_bell"
 FINISHED_CHANNEL: Final = "marquee_finished"
 """`NOTIFY` with comma-separated task ids when tasks reach a terminal state."""
 
+LISTS_CHANNEL: Final = "marquee_lists"
+"""`NOTIFY` with comma-separated user ids when their lists were stored."""
+
 EXCHANGE: Final = "marquee"
 """Direct and durable; the routing key is the name of a queue without its prefix."""
 

@@ -207,6 +207,7 @@ class Slot:
                     # Two tasks of a batch may have asked for the same user: the list is stored once.
                     if made := {one.user_id: one for _, product in done for one in product.lists}:
                         lists.write(list(made.values())).run(connection)
+                        lists.notify_written(sorted(made)).run(connection)
                     for _, product in done:
                         for effect in product.effects:
                             effect.run(connection)

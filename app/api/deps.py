@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.changes import TaskChanges
+from app.changes import ListChanges, TaskChanges
 from app.dispatcher import Dispatcher
 from app.errors import Forbidden, NotAuthenticated
 from app.gauges import QueueGauges
@@ -52,6 +52,7 @@ class Services:
     access_tokens: AccessTokens
     finished: FinishedTasks
     changes: TaskChanges
+    list_changes: ListChanges
     quota: QueueQuota
     sign_ins: SignInLimit
     artifacts: ArtifactStore

@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
-from ml_worker.handlers import import_model, recommend, recommend_many, refresh_lists, refresh_shard, train
+from ml_worker.handlers import count_items, import_model, recommend, recommend_many, refresh_lists, refresh_shard, train
 from ml_worker.handlers.base import Handler
 
 HANDLERS: Final[dict[str, Handler[Any]]] = {
     handler.payload.kind: handler
     for handler in (
+        count_items.HANDLER,
         import_model.HANDLER,
         recommend.HANDLER,
         recommend_many.HANDLER,

@@ -63,7 +63,7 @@ async def read_metrics(process: Process) -> Response:
     free = process.artifacts.free_bytes
     metrics.artifacts_free.set(math.nan if free is None else free)
     metrics.waiting_clients.labels("long_poll").set(process.finished.waiting_count)
-    metrics.waiting_clients.labels("events").set(process.changes.follower_count)
+    metrics.waiting_clients.labels("events").set(process.changes.follower_count + process.list_changes.follower_count)
     return Response(metrics.render(), media_type=METRICS_TYPE, headers={"Cache-Control": "no-store"})
 
 

@@ -1,116 +1,145 @@
 """`/recommendations`: the list of a user, with reasons."""
 
 import uuid
-from typing import Annotated, Literal
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import Field
 
-from app.api.deps import CorrelationId, CurrentAccount, Process, check_may_act_for
+from app.api.deps import CurrentAccount, Process, Services, acts_for_anybody, check_may_act_for
+from app.api.lists import NOT_MODIFIED, AtDesk, EntryOut, IfNoneMatch, Narrowed, entry_document, instant, tagged
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant
+from app.changes import ListSight
 from app.errors import Forbidden, NotAuthenticated, UserNotFound
 from app.services import recommendations
 from app.services.recommendations import Shown
 from core.identifiers import EntityId
-from core.lists import Source, StoredEntry
+from core.narrowing import Narrowing
 
 router = APIRouter(prefix="/recommendations", tags=["recommendations"])
 
-
-class ListedItemOut(Answer):
-    id: str
-    title: str
-    categories: list[str]
-    image_url: str | None
-    released_at: Instant | None
-
-
-class NamedItemOut(Answer):
-    id: str
-    title: str
-
-
-class ReasonOut(Answer):
-    type: Literal["because_you_watched", "popular"]
-    items: list[NamedItemOut] = Field(description="The items of the user's history that speak for the entry, strongest first.")
-
-
-class EntryOut(Answer):
-    position: int = Field(description="From 1.")
-    item: ListedItemOut
-    score: float = Field(description="Comparable within this list only.")
-    source: Source
-    reason: ReasonOut
+FRESH_SECONDS: Final = 5.0
+"""How long a fresh list is waited for if nothing else is said."""
 
 
 class RecommendationsOut(Answer):
     user_id: str
-    list_id: uuid.UUID | None = Field(description="Null as long as no list was made.")
+    list_id: uuid.UUID = Field(description="Send it back with impressions, clicks and interactions.")
     model_version: int | None
     algorithm: str | None
-    computed_at: Instant | None
+    computed_at: Instant | None = Field(description="Null as long as no list was made: then the entries are popular ones.")
     is_cold: bool = Field(description="Whether the user was too new for a personal list.")
     is_stale: bool = Field(description="Whether the user did something that the list does not know of.")
+    is_complete: bool = Field(description="False where more was asked for than could be computed in time.")
+    hints: list[str] = Field(description="What to know of an answer that is empty, or less than was asked for.")
     task_id: uuid.UUID | None = Field(description="The task under way that will replace the list.")
     entries: list[EntryOut]
 
 
-@router.get("/{user_id}", summary="The list of a user", responses=documented(NotAuthenticated, Forbidden, UserNotFound))
+class NewListOut(Answer):
+    """The data of the event `list`."""
+
+    user_id: str
+    list_id: uuid.UUID
+    model_version: int | None
+    computed_at: Instant
+
+
+@router.get(
+    "/{user_id}",
+    summary="The list of a user",
+    response_model=RecommendationsOut,
+    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound)},
+)
 async def read_recommendations(
     *,
     user_id: EntityId,
     account: CurrentAccount,
-    process: Process,
-    correlation_id: CorrelationId,
-    count: Annotated[int, Query(ge=1, le=100, description="At most so many entries.")] = 20,
-    wait: Annotated[float, Query(ge=0, le=30, description="Seconds to wait for a fresh list where the stored one is stale.")] = 0,
-) -> RecommendationsOut:
-    """What is stored; entries the user has met since or that were hidden are left out.
+    desk: AtDesk,
+    narrowing: Narrowed,
+    fresh: Annotated[bool, Query(description="Wait for a list that knows everything the user did.")] = False,
+    wait: Annotated[float | None, Query(ge=0, le=30, description="Seconds to wait for it; with `fresh` 5 unless said otherwise.")] = None,
+    strict: Annotated[bool, Query(description="404 for a user that is not known, instead of what is popular.")] = False,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """What is stored, at once; entries the user has met since or that were hidden are left out.
 
-    With `wait`, a list that is stale or missing is computed anew first.
+    With `fresh` or `wait`, a list that is stale or missing is computed anew first.
     """
     check_may_act_for(account, user_id)
+    seconds = wait if wait is not None else FRESH_SECONDS if fresh else 0.0
     shown = await recommendations.read_list(
-        process.pool,
-        process.finished,
+        desk,
         user_id=user_id,
-        count=count,
-        wait_seconds=wait,
-        owner=str(account.id),
-        correlation_id=correlation_id,
+        narrowing=narrowing,
+        wait_seconds=seconds,
+        is_strict=strict and acts_for_anybody(account),
     )
-    return _out(shown)
+    return tagged(_document(shown, narrowing), if_none_match)
 
 
-def _out(shown: Shown) -> RecommendationsOut:
-    stored = shown.stored
-    return RecommendationsOut(
-        user_id=stored.user_id,
-        list_id=stored.list_id,
-        model_version=stored.model_version_id,
-        algorithm=stored.algorithm,
-        computed_at=stored.computed_at,
-        is_cold=stored.is_cold,
-        is_stale=stored.is_stale,
-        task_id=shown.task_id,
-        entries=[_entry(position, entry) for position, entry in enumerate(stored.entries, start=1)],
-    )
+def _document(shown: Shown, narrowing: Narrowing) -> dict[str, Any]:
+    placed = recommendations.positions(shown.entries, offset=narrowing.offset)
+    return {
+        "user_id": shown.user_id,
+        "list_id": str(shown.list_id),
+        "model_version": shown.model_version_id,
+        "algorithm": shown.algorithm,
+        "computed_at": instant(shown.computed_at),
+        "is_cold": shown.is_cold,
+        "is_stale": shown.is_stale,
+        "is_complete": shown.is_complete,
+        "hints": list(shown.hints),
+        "task_id": str(shown.task_id) if shown.task_id else None,
+        "entries": [entry_document(position, entry) for position, entry in placed],
+    }
 
 
-def _entry(position: int, entry: StoredEntry) -> EntryOut:
-    return EntryOut(
-        position=position,
-        item=ListedItemOut(
-            id=entry.item_id,
-            title=entry.title,
-            categories=entry.categories,
-            image_url=entry.image_url,
-            released_at=entry.released_at,
-        ),
-        score=entry.score,
-        source=entry.source,
-        reason=ReasonOut(
-            type=entry.reason, items=[NamedItemOut(id=named["item_id"], title=named["title"]) for named in entry.reason_items]
-        ),
-    )
+EVENTS_EXAMPLE: Final = """event: list
+data: {"user_id":"42","list_id":"2f0e4c55-5f5c-8d0c-9d0d-0c9b8a7f6e5d","model_version":3,"computed_at":"2026-11-21T08:00:00Z"}
+id: 1795248000000000
+
+: ping
+
+"""
+
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="The id of the last event that was seen; browsers send it."),
+]
+
+
+@router.get(
+    "/{user_id}/events",
+    summary="Hear of new lists as server-sent events",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/event-stream": {"example": EVENTS_EXAMPLE}}},
+        **documented(NotAuthenticated, Forbidden, UserNotFound),
+    },
+)
+async def follow_list(user_id: EntityId, account: CurrentAccount, process: Process, last_event_id: LastEventId = None) -> Response:
+    """`list` whenever a list is stored for the user, first of all the one there is; read it then.
+
+    The id of an event is the time of the list, so that whoever lost the connection sends the last one as `Last-Event-ID`, to any
+    copy of the API, and is not told again what was seen. A comment comes at least every 15 seconds.
+    """
+    check_may_act_for(account, user_id)
+    await recommendations.check_user(process.pool, user_id)
+    seen = -1 if last_event_id is None else int(last_event_id)
+    return EventSourceResponse(_events(process, user_id, seen), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _events(process: Services, user_id: str, seen: int) -> AsyncGenerator[bytes]:
+    yield KEEPALIVE_COMMENT  # the answer begins at once
+    async with aclosing(process.list_changes.follow(user_id, after=seen)) as changes:
+        async for sight in changes:
+            yield KEEPALIVE_COMMENT if sight is None else _event(sight)
+
+
+def _event(sight: ListSight) -> bytes:
+    return format_sse_event(event="list", data_str=NewListOut.model_validate(sight).model_dump_json(), id=str(sight.revision))

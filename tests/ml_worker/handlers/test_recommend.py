@@ -4,6 +4,7 @@ import pytest
 
 from core import lists, tasks
 from core.messages import Payload, RecommendPayload, RefreshListsPayload, TrainPayload
+from core.narrowing import Narrowing
 
 
 def finish(connection, make_slot, payload: Payload):
@@ -31,7 +32,7 @@ def test_training_registers_the_models_and_puts_the_first_live(connection, train
 
 def test_a_list_follows_the_taste_leaves_out_what_is_seen_and_says_why(connection, make_slot, trained):
     state, result, _ = finish(connection, make_slot, RecommendPayload(user_id="u2"))
-    stored = lists.read("u2", count=20).run(connection)
+    stored = lists.read("u2", narrowing=Narrowing(count=20)).run(connection)
     assert (state, result["list_id"]) == ("succeeded", str(stored.list_id))
     first = stored.entries[0]
     assert first.item_id == "w1", "the one western that this lover of westerns has not met"
@@ -43,16 +44,16 @@ def test_a_list_follows_the_taste_leaves_out_what_is_seen_and_says_why(connectio
 
 def test_a_stranger_gets_the_popular_items_and_a_new_event_makes_the_list_personal(connection, make_slot, trained):
     finish(connection, make_slot, RecommendPayload(user_id="stranger"))
-    cold = lists.read("stranger", count=20).run(connection)
+    cold = lists.read("stranger", narrowing=Narrowing(count=20)).run(connection)
     assert (cold.is_cold, cold.entries[0].source, cold.entries[0].reason) == (True, "popular", "popular")
 
     connection.execute("INSERT INTO interactions (user_id, item_id, type, value, occurred_at) VALUES ('stranger', 'c0', 'like', 1, now())")
-    stale = lists.read("stranger", count=20).run(connection)
+    stale = lists.read("stranger", narrowing=Narrowing(count=20)).run(connection)
     assert stale.is_stale
     assert "c0" not in {entry.item_id for entry in stale.entries}, "met since: gone before any worker has run"
 
     finish(connection, make_slot, RecommendPayload(user_id="stranger"))
-    warm = lists.read("stranger", count=5).run(connection)
+    warm = lists.read("stranger", narrowing=Narrowing(count=5)).run(connection)
     assert not warm.is_cold
     assert all(entry.item_id.startswith("c") for entry in warm.entries)
 
@@ -69,7 +70,7 @@ def test_items_newer_than_the_model_do_no_harm(connection, make_slot, trained):
     connection.execute("INSERT INTO items (id, title) VALUES ('new', 'New')")
     connection.execute("INSERT INTO interactions (user_id, item_id, type, value, occurred_at) VALUES ('u2', 'new', 'like', 1, now())")
     finish(connection, make_slot, RecommendPayload(user_id="u2"))
-    stored = lists.read("u2", count=20).run(connection)
+    stored = lists.read("u2", narrowing=Narrowing(count=20)).run(connection)
     assert stored.entries[0].item_id == "w1"
     assert not stored.is_stale
 

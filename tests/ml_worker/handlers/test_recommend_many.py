@@ -5,6 +5,7 @@ import pytest
 from core import lists, tasks
 from core.artifacts import RESULT_FILE
 from core.messages import RecommendManyPayload, TrainPayload
+from core.narrowing import Narrowing
 
 
 def finish(connection, make_slot, payload):
@@ -28,7 +29,7 @@ def test_every_user_gets_a_list_and_the_result_tells_of_each(connection, make_sl
         ("gone", "user_not_found"),
         ("u2", "computed"),
     ]
-    assert result["items"][0]["list_id"] == str(lists.read("u1", count=1).run(connection).list_id)
+    assert result["items"][0]["list_id"] == str(lists.read("u1", narrowing=Narrowing(count=1)).run(connection).list_id)
 
 
 def test_a_large_result_becomes_an_artifact_and_its_row_keeps_the_plain_members(connection, make_slot, trained):

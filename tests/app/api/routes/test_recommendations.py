@@ -58,18 +58,25 @@ def read(person, **params):
     return answer.json()
 
 
-def test_without_a_list_the_answer_says_so(visitor):
-    assert read(visitor) == {
-        "user_id": visitor.user_id,
-        "list_id": None,
-        "model_version": None,
-        "algorithm": None,
-        "computed_at": None,
-        "is_cold": False,
-        "is_stale": True,
-        "task_id": None,
-        "entries": [],
-    }
+def ids(answer):
+    return [entry["item"]["id"] for entry in answer["entries"]]
+
+
+def test_without_a_list_what_is_popular_is_answered_led_by_the_chosen_categories(visitor, films, connection):
+    connection.execute("INSERT INTO users (id) VALUES ('crowd')")
+    for item_id, events in (("m1", 3), ("m2", 1), ("m3", 2)):
+        connection.execute(
+            "INSERT INTO interactions (user_id, item_id, type, value, occurred_at)"
+            " SELECT 'crowd', %s, 'view', 1, now() - n * interval '1 minute' FROM generate_series(1, %s) n",
+            (item_id, events),
+        )
+    connection.execute("UPDATE users SET preferred_categories = '{Drama}' WHERE id = %s", (visitor.user_id,))
+    answer = read(visitor)
+    assert ids(answer) == ["m2", "m4", "m1", "m3"]
+    assert [entry["reason"]["type"] for entry in answer["entries"]] == ["category", "category", "popular", "popular"]
+    assert answer["entries"][0]["reason"]["category"] == "Drama"
+    assert (answer["is_cold"], answer["is_stale"], answer["computed_at"], answer["model_version"]) == (True, True, None, None)
+    assert read(visitor)["list_id"] == answer["list_id"], "whoever looks again sees no new list"
 
 
 def test_the_stored_list_is_answered_with_reasons(visitor, films, compute, model_version):
@@ -82,7 +89,11 @@ def test_the_stored_list_is_answered_with_reasons(visitor, films, compute, model
         "item": {"id": "m2", "title": "Film 2", "categories": ["Drama", "Film"], "image_url": None, "released_at": None},
         "score": 1.0,
         "source": "personal",
-        "reason": {"type": "because_you_watched", "items": [{"id": "m4", "title": "Film 4"}, {"id": "m3", "title": "Film 3"}]},
+        "reason": {
+            "type": "because_you_watched",
+            "items": [{"id": "m4", "title": "Film 4"}, {"id": "m3", "title": "Film 3"}],
+            "category": None,
+        },
     }
     assert [(entry["position"], entry["item"]["id"]) for entry in answer["entries"]] == [(1, "m2"), (2, "m1")]
 
@@ -133,11 +144,94 @@ def test_lists_belong_to_their_user(visitor, service, sign_up, compute, films):
     compute(visitor.user_id, ["m1"])
     assert sign_up("user").get(f"/recommendations/{visitor.user_id}").status_code == 403
     assert service.get(f"/recommendations/{visitor.user_id}").status_code == 200
-    missing = service.get("/recommendations/nobody")
+
+
+def test_a_user_that_is_not_known_gets_what_is_popular_or_404_if_that_is_wanted(service, films):
+    answer = service.get("/recommendations/nobody").json()
+    assert (answer["is_cold"], answer["is_stale"], answer["user_id"]) == (True, False, "nobody")
+    assert len(answer["entries"]) == 4
+    missing = service.get("/recommendations/nobody", params={"strict": True})
     assert (missing.status_code, missing.json()["type"]) == (404, "/problems/user-not-found")
 
 
-@pytest.mark.parametrize("params", [{"count": 0}, {"count": 101}, {"count": "all"}, {"wait": -1}, {"wait": 31}, {"wait": "nan"}])
+def test_an_answer_that_is_known_is_not_sent_again(visitor, films, compute):
+    compute(visitor.user_id, ["m1", "m2"])
+    path = f"/api/v1/recommendations/{visitor.user_id}"
+    first = visitor.client.get(path, headers=visitor.headers)
+    tag = first.headers["ETag"]
+    assert tag.startswith('W/"')
+    again = visitor.client.get(path, headers={**visitor.headers, "If-None-Match": f'"other", {tag}'})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    visitor.post("/interactions", {"item_id": "m1", "type": "view"})
+    changed = visitor.client.get(path, headers={**visitor.headers, "If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != tag
+
+
+@pytest.fixture
+def shelf(connection):
+    """Items a to d with categories, tags and years."""
+    rows = [
+        ("a", ["Comedy"], ["sea"], "1994-05-01"), ("b", ["Comedy", "Drama"], ["sea", "war"], "2001-01-01"),
+        ("c", ["Drama"], [], "2010-12-31"), ("d", ["Western"], ["war"], None),
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO items (id, title, categories, tags, released_at) VALUES (%s, %s, %s, %s, %s)", [(r[0], *r) for r in rows]
+        )
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"count": 2}, ["a", "b"]),
+        ({"count": 2, "offset": 2}, ["c", "d"]),
+        ({"count": 2, "category": "Comedy"}, ["a", "b"]),
+        ({"count": 1, "category": ["Comedy", "Drama"], "match": "all"}, ["b"]),
+        ({"count": 3, "category": ["Comedy", "Western"]}, ["a", "b", "d"]),
+        ({"count": 2, "tags": "war"}, ["b", "d"]),
+        ({"count": 2, "year_from": 2001}, ["b", "c"]),
+        ({"count": 1, "year_from": 1990, "year_to": 1999}, ["a"]),
+        ({"count": 2, "exclude": ["a", "c"]}, ["b", "d"]),
+    ],
+)
+def test_what_the_stored_list_can_answer_is_answered_from_it(visitor, shelf, compute, params, expected):
+    compute(visitor.user_id, ["a", "b", "c", "d"])
+    answer = read(visitor, **params)
+    assert ids(answer) == expected
+    assert answer["entries"][0]["position"] == params.get("offset", 0) + 1
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        ({"category": "Comdy"}, "'Comdy'"),
+        ({"year_from": 2000, "year_to": 1999}, "year_from (2000) is after year_to (1999)"),
+        ({"category": ["Comedy", "Western"], "match": "all"}, "match=any"),
+    ],
+)
+def test_what_cannot_be_is_an_empty_list_with_a_hint(visitor, shelf, compute, params, word):
+    compute(visitor.user_id, ["a", "b", "c", "d"])
+    answer = read(visitor, **params)
+    assert answer["entries"] == []
+    (hint,) = answer["hints"]
+    assert word in hint
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"count": 0},
+        {"count": 101},
+        {"offset": -1},
+        {"year_from": 0},
+        {"match": "some"},
+        {"count": "all"},
+        {"wait": -1},
+        {"wait": 31},
+        {"wait": "nan"},
+    ],
+)
 def test_a_wrong_parameter_is_named(visitor, complaint, params):
     answer = visitor.get(f"/recommendations/{visitor.user_id}", params=params)
     assert list(complaint(answer)) == list(params)

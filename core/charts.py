@@ -1,0 +1,101 @@
+"""Lists that are the same for everybody, from counts that a worker keeps: popular, trending, newest, and a stranger's first list."""
+
+from typing import Any, Final, Literal, LiteralString, get_args
+
+from core.lists import WANTED, Source, StoredEntry, narrowed
+from core.narrowing import Narrowing
+from core.statement import Row, Statement, nothing
+
+Chart = Literal["popular", "trending", "newest"]
+CHARTS: Final[tuple[Chart, ...]] = get_args(Chart)
+
+HALF_LIFE_DAYS: Final = 7.0
+"""After so long an event counts half for the trend; after eight times as long not at all."""
+
+# The trend is measured at the latest event: a data set of years ago still has one. Dislikes and bad ratings recommend nothing.
+_COUNT = """
+WITH anchor AS (SELECT least(clock_timestamp(), max(occurred_at)) AS at FROM interactions),
+told AS (
+    SELECT item_id, count(*) AS interaction_count,
+           coalesce(sum(power(0.5, extract(epoch FROM anchor.at - occurred_at)::float8 / (86400 * %(half_life)s::float8)))
+               FILTER (WHERE occurred_at > anchor.at - 8 * %(half_life)s::float8 * interval '1 day'), 0) AS velocity
+    FROM interactions CROSS JOIN anchor
+    WHERE type <> 'dislike' AND (type <> 'rating' OR value > 2.5)
+    GROUP BY item_id
+)
+INSERT INTO item_stats (item_id, interaction_count, velocity)
+SELECT items.id, coalesce(interaction_count, 0), coalesce(velocity, 0)
+FROM items LEFT JOIN told ON told.item_id = items.id ORDER BY items.id
+ON CONFLICT (item_id) DO UPDATE SET interaction_count = excluded.interaction_count, velocity = excluded.velocity
+WHERE (item_stats.interaction_count, item_stats.velocity) IS DISTINCT FROM (excluded.interaction_count, excluded.velocity)
+"""
+
+
+def count_items() -> Statement[None]:
+    """Count anew what everybody does with each item."""
+    return Statement(_COUNT, {"half_life": HALF_LIFE_DAYS}, nothing)
+
+
+_ENTRY: LiteralString = """
+SELECT item.id AS item_id, title, categories, image_url, released_at, score, led_by AS reason_category
+FROM (
+    SELECT items.*, {score} AS score,
+           (SELECT category FROM unnest(%(preferred)s::text[]) AS category WHERE category = ANY(items.categories) LIMIT 1) AS led_by
+    FROM items LEFT JOIN item_stats ON item_stats.item_id = items.id
+) AS item
+WHERE NOT item.is_hidden AND {condition} AND """
+_REST: LiteralString = """
+      AND (%(user_id)s::text IS NULL OR %(include_seen)s OR NOT EXISTS (
+              SELECT 1 FROM interactions WHERE interactions.user_id = %(user_id)s AND interactions.item_id = item.id))
+ORDER BY (led_by IS NULL), {order}, item.id OFFSET %(offset)s LIMIT %(count)s
+"""
+
+_POPULAR: LiteralString = (
+    _ENTRY.replace("{score}", "coalesce(interaction_count, 0)::float8").replace("{condition}", "true")
+    + WANTED
+    + _REST.replace("{order}", "score DESC")
+)
+_TRENDING: LiteralString = (
+    _ENTRY.replace("{score}", "coalesce(velocity, 0)").replace("{condition}", "score > 0") + WANTED + _REST.replace("{order}", "score DESC")
+)
+# What is announced but not released is not recommended.
+_NEWEST: LiteralString = (
+    _ENTRY.replace("{score}", "extract(epoch FROM coalesce(released_at, items.created_at))::float8").replace(
+        "{condition}", "coalesce(item.released_at, item.created_at) <= clock_timestamp()"
+    )
+    + WANTED
+    + _REST.replace("{order}", "score DESC")
+)
+_SQL: Final[dict[Chart, LiteralString]] = {"popular": _POPULAR, "trending": _TRENDING, "newest": _NEWEST}
+_SOURCES: Final[dict[Chart, Source]] = {"popular": "popular", "trending": "trending", "newest": "new"}
+
+
+def read(
+    chart: Chart, *, narrowing: Narrowing, user_id: str | None = None, preferred: tuple[str, ...] = ()
+) -> Statement[list[StoredEntry]]:
+    """The first items of a chart, without those the user has met; those of the preferred categories lead."""
+    source = _SOURCES[chart]
+
+    def entry(row: Row) -> StoredEntry:
+        led_by = row["reason_category"]
+        told: dict[str, Any] = {"source": source, "reason": "category" if led_by else source, "reason_items": []}
+        return StoredEntry(**row, **told)
+
+    params = {**narrowed(narrowing), "user_id": user_id, "preferred": list(preferred)}
+    return Statement(_SQL[chart], params, lambda rows: [entry(row) for row in rows])
+
+
+_UNKNOWN = """
+SELECT wanted FROM unnest(%(categories)s::text[]) AS wanted
+WHERE NOT EXISTS (SELECT 1 FROM items WHERE categories @> ARRAY[wanted] AND NOT is_hidden)
+"""
+
+
+def unknown_categories(categories: tuple[str, ...]) -> Statement[list[str]]:
+    """Those of the categories that no visible item has."""
+    return Statement(_UNKNOWN, {"categories": list(categories)}, lambda rows: [row["wanted"] for row in rows])
+
+
+def has_counts() -> Statement[bool]:
+    """Whether the items were ever counted."""
+    return Statement("SELECT EXISTS (SELECT 1 FROM item_stats) AS counted", {}, lambda rows: bool(rows[0]["counted"]))
