@@ -1,5 +1,6 @@
 """EASE+: one linear model from all liked items to every item, solved in closed form (Steck 2019, with dropout of Steck 2020)."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from ml_worker.recommenders import linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.neighbours import content_columns
+from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
 
 class Ease(Recommender):
@@ -26,6 +28,7 @@ class Ease(Recommender):
     """
 
     name: ClassVar[str] = "ease"
+    can_update: ClassVar[bool] = True
     quality_floor: ClassVar[float] = 0.35  # measured: 0.361
 
     class Config(Recommender.Config):
@@ -37,6 +40,9 @@ class Ease(Recommender):
         dislike: float = Field(default=0.2, ge=0, le=1, description="How much a dislike counts against a like.")
         kept: int = Field(default=200, ge=1, le=100_000, description="Weights kept in each row.")
         dense_items: int = Field(default=10_000, ge=1, le=50_000, description="Most items solved for; memory grows with the square.")
+        updatable_items: int = Field(
+            default=6000, ge=0, le=50_000, description="Up to so many items P is kept for partial training, 4 bytes a pair."
+        )
         content_neighbours: int = Field(default=20, ge=1, le=1000, description="Whose columns items without likes inherit.")
 
     config: Config
@@ -56,12 +62,57 @@ class Ease(Recommender):
             except linear.NotDefinite as error:
                 raise TrainingDiverged(f"ease: {error}; after training with {self.config!r}") from error
         progress(0.9, "equations solved")
+        takes_part = np.zeros(len(interactions.item_ids), dtype=np.bool_)
+        takes_part[chosen] = True
+        updatable = linear.half(inverse) if len(chosen) <= self.config.updatable_items else np.empty(0, dtype=np.float32)
         kept = _weights(inverse, self.config.kept)
         whole = linear.spread(kept, chosen, len(interactions.item_ids))
         if interactions.item_features is not None:
             whole = content_columns(whole, interactions.item_features, chosen, self.config.content_neighbours)
         progress(1.0, f"{whole.nnz} weights kept")
-        return linear.packed("effects", whole)
+        return {**linear.packed("effects", whole), "takes_part": takes_part, "inverse": updatable}
+
+    def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
+        """Rows and columns of P of the items with new events, by the matrix inversion lemma; the rest of P stays.
+
+        A user whose x becomes x' adds w·x'ᵀx' − w·xᵀx to G, so P' = P − RᵀK⁻¹R with R = [x'; x]·P and K = diag(1/w, −1/w) + R·[x'; x]ᵀ.
+        The users are taken one by one for K and added up: exact for one, to first order between several. What is added to the diagonal for
+        dropout divides the rows and columns as if each item stood alone.
+        """
+        takes_part, items, known = earlier.moved("takes_part"), earlier.items, int(earlier.arrays["takes_part"].sum())
+        if len(earlier.arrays["inverse"]) != known * (known + 1) // 2:
+            limit = self.config.updatable_items
+            raise FullTrainingNeeded(
+                f"{known} items take part in this ease model; partial training needs at most updatable_items = {limit}"
+            )
+        effects, old = linear.moved("effects", earlier), np.flatnonzero(takes_part)
+        takes_part[items] = True
+        chosen = np.flatnonzero(takes_part)
+        inverse = linear.whole(earlier.arrays["inverse"], np.searchsorted(chosen, old), len(chosen), self.config.ridge)
+        touched = np.searchsorted(chosen, items)
+        seen = [linear.told(matrix, self.config.dislike)[:, chosen].tocsr() for matrix in earlier.matrices()]
+        mean = earlier.since / max(earlier.user_count(), 1)
+        weights = (np.maximum(np.diff(seen[0].indptr), 1) / mean) ** -self.config.user_weight
+        with linear.one_thread():
+            rows = inverse[touched] - _corrections(seen, inverse, weights, touched)
+        progress(0.5, f"{len(earlier.users)} users compared")
+        squares = (seen[0].multiply(seen[0]) - seen[1].multiply(seen[1])).multiply(weights[:, None]).sum(axis=0)
+        dropped = np.asarray(squares).ravel()[touched] * self.config.dropout / (1 - self.config.dropout)
+        before, own = inverse[touched, touched], (np.arange(len(items)), touched)
+        shrink = np.ones(len(chosen), dtype=np.float32)
+        shrink[touched] = 1 / np.maximum(1 + before * dropped, 0.2)
+        diagonal = np.maximum(rows[own] * shrink[touched], 0.1 * before)
+        rows *= shrink[touched, None] * shrink
+        rows[own] = diagonal
+        inverse[touched], inverse[:, touched] = rows, rows.T
+        across = np.zeros((len(items), len(takes_part)), dtype=np.float32)
+        across[:, chosen] = -rows / inverse.diagonal()
+        down = np.zeros((len(takes_part), len(items)), dtype=np.float32)
+        down[chosen] = -rows.T / diagonal
+        across[np.arange(len(items)), items] = down[items, np.arange(len(items))] = 0
+        changed = linear.replaced(effects, items, across, down, kept=self.config.kept)
+        progress(1.0, f"{len(items)} items solved again")
+        return {**linear.packed("effects", changed), "takes_part": takes_part, "inverse": linear.half(inverse)}
 
     @classmethod
     def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
@@ -71,7 +122,7 @@ class Ease(Recommender):
         return 8 * dense**2 + 8 * linear.BLOCK_ROWS * dense + 24 * dense * kept
 
     def _layout(self, items: int) -> Layout:
-        return linear.packed_layout("effects", items)
+        return {**linear.packed_layout("effects", items), "takes_part": ((items,), np.bool_), "inverse": ((None,), np.float32)}
 
     def _prepare(self, arrays: Arrays) -> None:
         self._effects = linear.unpacked("effects", arrays)
@@ -91,3 +142,22 @@ def _weights(inverse: NDArray[np.float32], kept: int) -> csr_matrix:
     inverse /= -inverse.diagonal()[None, :].copy()
     np.fill_diagonal(inverse, 0)
     return linear.keep_largest(inverse, kept)
+
+
+def _corrections(
+    seen: Sequence[csr_matrix], inverse: NDArray[np.float32], weights: NDArray[np.floating], items: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """RᵀK⁻¹R added up over users, rows of `items` only [items × all items]; `seen` are x' and x of the users [users × items]."""
+    now = seen[0] @ inverse
+    then = now - (seen[0] - seen[1]) @ inverse
+    inner = np.empty((len(weights), 2, 2))
+    for row, answer in enumerate((now, then)):
+        for column, said in enumerate(seen):
+            inner[:, row, column] = np.asarray(said.multiply(answer).sum(axis=1)).ravel()
+    inner[:, 0, 0] += 1 / weights
+    inner[:, 1, 1] -= 1 / weights
+    solved = np.linalg.inv((inner + inner.transpose(0, 2, 1)) / 2).astype(np.float32)
+    first = solved[:, 0, 0, None] * now + solved[:, 0, 1, None] * then
+    second = solved[:, 1, 0, None] * now + solved[:, 1, 1, None] * then
+    found: NDArray[np.float32] = now[:, items].T @ first + then[:, items].T @ second
+    return found

@@ -68,7 +68,7 @@ class LightFm(Recommender):
         if not len(earlier.users):
             progress(1.0, "nothing is new")
             return {"vectors": vectors, "squares": squares, "map": earlier.arrays["map"]}
-        matrix = earlier.interactions.histories(earlier.users).matrix
+        matrix = earlier.histories()[0].matrix
         trainer = self._trainer()
         trainer._initialize(self.config.factors, len(vectors), matrix.shape[0])
         trainer.item_embeddings, trainer.item_biases = (part.copy() for part in (vectors[:, :-1], vectors[:, -1]))

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.interactions import Histories
 from ml_worker.recommenders.state import DamagedModel
+from ml_worker.recommenders.updating import Earlier
 
 BLOCK_ROWS: Final = 1024
 DENSE_ITEMS: Final = 10_000
@@ -121,6 +122,29 @@ def mirror(matrix: NDArray[np.float32], block: int = 512) -> None:
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T
 
 
+def half(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A symmetric matrix [n × n] without what stands below the diagonal [n·(n + 1)/2]."""
+    parts = [matrix[row, row:] for row in range(len(matrix))]
+    return np.concatenate(parts).astype(np.float32) if parts else np.empty(0, dtype=np.float32)
+
+
+def whole(halved: NDArray[np.float32], places: NDArray[np.integer], size: int, ridge: float) -> NDArray[np.float32]:
+    """The matrix of `half` with its items at `places` among all `size`; the others have only 1/`ridge` on the diagonal."""
+    known = len(places)
+    made = np.zeros((known, known), dtype=np.float32)
+    start = 0
+    for row in range(known):
+        made[row, row:] = halved[start : start + known - row]
+        start += known - row
+    mirror(made)
+    if known == size:
+        return made
+    spaced = np.zeros((size, size), dtype=np.float32)
+    spaced[np.diag_indices(size)] = 1 / ridge
+    spaced[np.ix_(places, places)] = made
+    return spaced
+
+
 def keep_largest(dense: NDArray[np.float32], count: int, block: int = 256) -> csr_matrix:
     """The `count` entries of largest magnitude of each row of a matrix [rows × n], without zeros; the columns ascend."""
     rows, size = dense.shape
@@ -149,6 +173,46 @@ def spread(matrix: csr_matrix, places: NDArray[np.integer], size: int) -> csr_ma
     lengths[places] = np.diff(matrix.indptr)
     columns = np.asarray(places, dtype=np.int32)[matrix.indices]
     return csr_matrix((matrix.data, columns, np.r_[0, np.cumsum(lengths)]), shape=(size, size))
+
+
+def moved(name: str, earlier: Earlier) -> csr_matrix:
+    """The matrix of an earlier model with its rows and columns where the items are now."""
+    return spread(unpacked(name, earlier.arrays), earlier.columns, len(earlier.interactions.item_ids))
+
+
+def times_columns(matrix: csr_matrix, factors: NDArray[np.float32]) -> csr_matrix:
+    """Each column times its factor."""
+    return csr_matrix((matrix.data * factors[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def replaced(
+    matrix: csr_matrix, items: NDArray[np.integer], rows: NDArray[np.float32] | None, columns: NDArray[np.float32], *, kept: int
+) -> csr_matrix:
+    """A matrix [n × n] with other columns [n × items], and other rows [items × n] if given, for some items.
+
+    Of the new rows the `kept` largest entries are kept; of the new columns those that are not smaller than all that is kept of their row.
+    """
+    size = matrix.shape[0]
+    is_new = np.zeros(size, dtype=np.bool_)
+    is_new[items] = True
+    lengths = np.diff(matrix.indptr)
+    row_of = np.repeat(np.arange(size), lengths)
+    least = np.full(size, np.inf, dtype=np.float32)
+    np.minimum.at(least, row_of, np.abs(matrix.data))
+    least[lengths < min(kept, size - 1)] = np.finfo(np.float32).tiny
+    stays = ~is_new[matrix.indices] & ((rows is None) | ~is_new[row_of])
+    enters = (np.abs(columns) >= least[:, None]) & (columns != 0)
+    if rows is not None:
+        enters[items] = False
+    of_row, of_item = np.nonzero(enters)
+    data = [matrix.data[stays], columns[of_row, of_item]]
+    places = [(row_of[stays], matrix.indices[stays]), (of_row, np.asarray(items)[of_item])]
+    if rows is not None:
+        largest = keep_largest(rows, kept).tocoo()
+        data.append(largest.data)
+        places.append((np.asarray(items)[largest.row], largest.col))
+    where = tuple(np.concatenate(part) for part in zip(*places, strict=True))
+    return csr_matrix((np.concatenate(data).astype(np.float32), where), shape=matrix.shape)
 
 
 def packed(name: str, matrix: csr_matrix) -> dict[str, NDArray[Any]]:

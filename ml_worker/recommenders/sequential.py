@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from ml_worker.recommenders import linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.updating import Earlier
 
 WIDEST: Final = 1000
 """The widest window: every distance within it is a pass over all events."""
@@ -28,6 +29,7 @@ class Sequential(Recommender):
     """
 
     name: ClassVar[str] = "sequential"
+    can_update: ClassVar[bool] = True
     quality_floor: ClassVar[float] = 0.06  # measured: 0.071; what each user liked last is to be found, popular has 0.016
 
     class Config(Recommender.Config):
@@ -58,6 +60,8 @@ class Sequential(Recommender):
         states, follows = _sums(steps, len(chosen), self.config, progress)
         strength = self.config.dropout / (1 - self.config.dropout)
         states[np.diag_indices(len(chosen))] += self.config.ridge + strength * states.diagonal()
+        diagonal = np.zeros(len(interactions.item_ids), dtype=np.float32)
+        diagonal[chosen] = states.diagonal()
         try:
             with linear.one_thread():
                 effects = linear.solve(states, follows)
@@ -66,7 +70,31 @@ class Sequential(Recommender):
         progress(0.9, "equations solved")
         whole = linear.spread(linear.keep_largest(effects, self.config.kept), chosen, len(interactions.item_ids))
         progress(1.0, f"{whole.nnz} weights kept")
-        return linear.packed("effects", whole)
+        return {**linear.packed("effects", whole), "diagonal": diagonal}
+
+    def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
+        """Recursive least squares over the new steps: B' = B + D⁻¹Sᵀ(U⁻¹ + SD⁻¹Sᵀ)⁻¹(Y − SB), with the diagonal D for A.
+
+        S are the states before the new steps, Y their next items, U the users' weights; only columns of items with new events change.
+        """
+        effects, diagonal = linear.moved("effects", earlier), earlier.moved("diagonal")
+        histories, fresh = earlier.histories()
+        steps = _steps(histories, np.arange(len(diagonal)), self.config, earlier.since / max(earlier.user_count(), 1))
+        fresh_steps = np.flatnonzero(steps.left < fresh[steps.rows])
+        states = _states_before(steps, fresh_steps, decay(self.config), len(diagonal))
+        gained = states.multiply(states).multiply(steps.weights[fresh_steps, None]).sum(axis=0)
+        diagonal = np.where(diagonal > 0, diagonal, np.float32(self.config.ridge))
+        diagonal += np.asarray(gained, dtype=np.float32).ravel() / (1 - self.config.dropout)
+        items = np.unique(steps.items[fresh_steps])
+        missed = -(states @ effects[:, items]).toarray()
+        missed[np.arange(len(fresh_steps)), np.searchsorted(items, steps.items[fresh_steps])] += steps.said[fresh_steps]
+        progress(0.5, f"{len(fresh_steps)} new steps compared")
+        spreads = linear.times_columns(states, (1 / diagonal).astype(np.float32))
+        together = (spreads @ states.T).toarray() + np.diag(1 / steps.weights[fresh_steps])
+        columns = effects[:, items].toarray() + spreads.T @ np.linalg.solve(together, missed).astype(np.float32)
+        whole = linear.replaced(effects, items, None, columns, kept=self.config.kept)
+        progress(1.0, f"{len(items)} items solved again")
+        return {**linear.packed("effects", whole), "diagonal": diagonal}
 
     @classmethod
     def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
@@ -75,7 +103,7 @@ class Sequential(Recommender):
         return 96 * events + 8 * dense**2 + 24 * dense * kept
 
     def _layout(self, items: int) -> Layout:
-        return linear.packed_layout("effects", items)
+        return {**linear.packed_layout("effects", items), "diagonal": ((items,), np.float32)}
 
     def _prepare(self, arrays: Arrays) -> None:
         self._effects = linear.unpacked("effects", arrays)
@@ -119,8 +147,11 @@ def decay(config: "Sequential.Config") -> NDArray[np.float32]:
     return weights
 
 
-def _steps(histories: Histories, chosen: NDArray[np.integer], config: "Sequential.Config") -> _Steps:
-    """The events of the items that take part; what a user does with one item without another between counts as one event."""
+def _steps(histories: Histories, chosen: NDArray[np.integer], config: "Sequential.Config", mean: float | None = None) -> _Steps:
+    """The events of the items that take part; what a user does with one item without another between counts as one event.
+
+    `mean` is the mean length of all histories, if these are not all.
+    """
     place = np.full(histories.matrix.shape[1], -1, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     rows, items = np.repeat(np.arange(len(histories)), np.diff(histories.offsets)), place[histories.items]
@@ -133,7 +164,7 @@ def _steps(histories: Histories, chosen: NDArray[np.integer], config: "Sequentia
     said = np.where(verdicts > 0, 1, np.where(verdicts < 0, -config.dislike, 0)).astype(np.float32)
     lengths = np.bincount(rows, minlength=len(histories))
     left = np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(len(rows))
-    mean = lengths[lengths > 0].mean() if len(rows) else 1.0
+    mean = mean or (lengths[lengths > 0].mean() if len(rows) else 1.0)
     return _Steps(rows, items, said, left, np.repeat((np.maximum(lengths, 1) / mean) ** -config.user_weight, lengths).astype(np.float32))
 
 
@@ -161,3 +192,13 @@ def _sums(steps: _Steps, size: int, config: "Sequential.Config", progress: Progr
         progress(0.8 * (distance + 1) / (len(following) + 1), f"pairs {distance} apart")
     one_sided = states.reshape(size, size)
     return linear.both_sided(one_sided), follows.reshape(size, size)
+
+
+def _states_before(steps: _Steps, chosen: NDArray[np.integer], weights: NDArray[np.float32], size: int) -> csr_matrix:
+    """The states before some of the steps [steps chosen × items]."""
+    place = np.arange(len(steps.rows)) - np.searchsorted(steps.rows, steps.rows)
+    ages = np.arange(min(len(weights), int(place[chosen].max(initial=0))))
+    has = ages[None, :] < place[chosen][:, None]
+    which, age = np.nonzero(has)
+    earlier = np.asarray(chosen)[which] - 1 - age
+    return csr_matrix((steps.said[earlier] * weights[age], (which, steps.items[earlier])), shape=(len(chosen), size))

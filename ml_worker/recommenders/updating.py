@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
-from ml_worker.recommenders.interactions import Interactions
+from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.state import State
 
 
@@ -50,6 +51,31 @@ class Earlier:
         """The items with new interactions, ascending."""
         return np.unique(self.interactions.items[self.since :])
 
+    def matrices(self) -> tuple[csr_matrix, csr_matrix]:
+        """The summed weights of the users with new interactions [users × items], after these and before."""
+        return self._of_users(self._events).matrix, self._of_users(self._events[self._events < self.since]).matrix
+
+    def histories(self) -> tuple[Histories, NDArray[np.int64]]:
+        """The histories of the users with new interactions, and how many of the events of each are new [users]."""
+        fresh = np.bincount(self.interactions.users[self.since :], minlength=len(self.interactions.user_ids))
+        return self._of_users(self._events), fresh[self.users]
+
+    def user_count(self) -> int:
+        """How many users had interactions before."""
+        return int(np.count_nonzero(np.bincount(self.interactions.users[: self.since])))
+
+    @cached_property
+    def _events(self) -> NDArray[np.int64]:
+        """The events of the users with new interactions, in order of arrival."""
+        touched = np.zeros(len(self.interactions.user_ids), dtype=np.bool_)
+        touched[self.users] = True
+        return np.flatnonzero(touched[self.interactions.users])
+
+    def _of_users(self, events: NDArray[np.int64]) -> Histories:
+        told = self.interactions
+        rows, shape = np.searchsorted(self.users, told.users[events]), (len(self.users), len(told.item_ids))
+        return Histories.from_events(rows, told.items[events], told.weights[events], told.times[events], shape=shape)
+
     def moved(self, name: str) -> NDArray[Any]:
         """An array of the earlier model whose first axis is items, with its rows where the items are now; zero for new items."""
         array = self.arrays[name]
@@ -60,12 +86,9 @@ class Earlier:
     def popularity(self) -> NDArray[np.float32]:
         """`Interactions.popularity` of now [items], from that of before and the events of the pairs that may have changed."""
         before = self.moved("popularity")
-        touched_user = np.zeros(len(self.interactions.user_ids), dtype=np.bool_)
-        touched_user[self.users] = True
         touched_item = np.zeros(len(before), dtype=np.bool_)
         touched_item[self.items] = True
-        pairs = np.flatnonzero(touched_user[self.interactions.users])
-        pairs = pairs[touched_item[self.interactions.items[pairs]]]
+        pairs = self._events[touched_item[self.interactions.items[self._events]]]
         now, then = self.interactions.part(pairs).popularity(), self.interactions.part(pairs[pairs < self.since]).popularity()
         moved = np.maximum(before + (now - then), 0)
         # What is left of a sum that was taken away again is rounding, not a like.

@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.updating import FullTrainingNeeded
 
 
 def fitted(interactions: Interactions, **config) -> Ease:
@@ -73,3 +74,20 @@ def test_an_item_without_likes_is_scored_like_those_of_its_kind(drawn):
     assert model.scores(odd)[0][39] > model.scores(odd)[0][38]
     assert without.scores(even)[0][38] == without.scores(even)[0][39] == 0
     assert model.scores(even)[0][:38] == pytest.approx(without.scores(even)[0][:38], abs=1e-6)
+
+
+def test_a_partial_training_is_close_to_the_full_one(drawn):
+    """The weights move most of the way to those of a full training."""
+    early = fitted(drawn.part(np.arange(len(drawn)) < len(drawn) - 40), ridge=20)
+    updated, whole = Ease.from_state(early._fitted()), fitted(drawn, ridge=20)
+    updated.update(drawn, since=len(drawn) - 40)
+    before, after = (np.abs((model._effects - whole._effects).toarray()).sum() for model in (early, updated))
+    assert after < 0.4 * before
+
+
+def test_a_catalogue_too_large_for_a_partial_training_is_refused_with_the_limit(drawn):
+    model = fitted(drawn, updatable_items=10)
+    with pytest.raises(
+        FullTrainingNeeded, match="40 items take part in this ease model; partial training needs at most updatable_items = 10"
+    ):
+        model.update(drawn, since=len(drawn) - 1)
