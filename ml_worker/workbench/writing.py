@@ -1,7 +1,6 @@
 """Writes what an evaluation found: lists as CSV, the report as JSON and Markdown, a table for the terminal."""
 
 import csv
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -35,13 +34,14 @@ def write_lists(
 
     The file is there when all of it is.
     """
+    histories = train.histories()
     unfinished = path.with_name(f".{path.name}.unfinished")
     with unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["user", "item", "rank", "score"])
         for start in range(0, len(rows), TILE_QUESTIONS):
             asked = rows[start : start + TILE_QUESTIONS]
-            for row, (items, scores) in zip(asked, recommender.recommend(train.histories(asked), count=count), strict=True):
+            for row, (items, scores) in zip(asked, recommender.recommend(histories.take(asked), count=count), strict=True):
                 user = train.user_ids[row]
                 entries = zip(items.tolist(), scores.tolist(), strict=True)
                 writer.writerows((user, train.item_ids[item], rank, f"{score:.6g}") for rank, (item, score) in enumerate(entries, 1))
@@ -52,7 +52,7 @@ def write_lists(
 
 def write_json(path: Path, report: Report) -> None:
     """The whole report. Raises `OSError`."""
-    path.write_text(json.dumps(report.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def write_markdown(path: Path, report: Report) -> None:
