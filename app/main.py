@@ -38,6 +38,7 @@ from core.artifacts import open_artifacts
 from core.database import make_async_pool, make_engine, session_transaction
 from core.places import ArtifactsUnavailable
 from core.settings import complaints
+from core.tracing import Tracing, TracingNotInstalled
 
 SHUTDOWN_SECONDS: Final = 3
 DESCRIPTION: Final = """**Events in, recommendations out.** Send what people watch, like and save; ask what to show next.
@@ -52,12 +53,14 @@ def create_app(settings: AppSettings) -> FastAPI:
     """The API; what it needs is opened when it starts and closed when it ends."""
 
     metrics = Metrics()
+    tracing = Tracing("marquee-app", settings.otel_exporter_otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.services = await _open_services(settings, metrics, stack)
             yield
+        await asyncio.to_thread(tracing.close)
 
     app = FastAPIOffline(
         title="Marquee",
@@ -69,7 +72,9 @@ def create_app(settings: AppSettings) -> FastAPI:
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
         lifespan=lifespan,
     )
-    app.add_middleware(Envelope, metrics=metrics, largest={IMPORT_PATH: settings.model_bundle_mb * 1_000_000 + MAX_BODY_BYTES})
+    app.add_middleware(
+        Envelope, metrics=metrics, tracing=tracing, largest={IMPORT_PATH: settings.model_bundle_mb * 1_000_000 + MAX_BODY_BYTES}
+    )
     app.include_router(router)
     problems.install(app)
     return app
@@ -171,7 +176,10 @@ def main() -> None:
         open_artifacts(settings).check()
     except ArtifactsUnavailable as error:
         refuse(2, f"ARTIFACTS_URL cannot be used: {error}.")
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except TracingNotInstalled as error:
+        refuse(2, f"{error}.")
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -60,6 +60,9 @@ class CoreSettings(FileSettings):
         default="UTC", description="Time zone of schedules that name none, such as Europe/Berlin; the same for all processes."
     )
     model_bundle_mb: int = Field(default=2048, ge=1, description="Largest model, in megabytes unpacked, that is taken from a bundle.")
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://[^@\s]+$", description="Where OpenTelemetry traces go, over HTTP; without it none are made."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe level that is logged.")
     log_format: Literal["console", "json"] = Field(
         default="console", description="console for people, json for log collectors (one object a line)."

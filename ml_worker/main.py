@@ -20,6 +20,7 @@ from core.database import Pool, make_pool
 from core.health import CannotListen, HealthServer
 from core.places import ArtifactsUnavailable
 from core.settings import complaints
+from core.tracing import Tracing, TracingNotInstalled
 from ml_worker.bell import Bell, DatabaseBell
 from ml_worker.children import Children
 from ml_worker.consumer import BrokerBell
@@ -49,7 +50,7 @@ class Worker:
         self._hand_back = threading.Event()
         self._stopped = threading.Event()
         self._bell = _make_bell(settings, handlers)
-        self._vitals = Vitals(handlers)
+        self._vitals = Vitals(handlers, Tracing("marquee-worker", settings.otel_exporter_otlp_endpoint))
         self._registry = Registry(open_artifacts(settings))
 
     def run(self) -> None:
@@ -76,6 +77,7 @@ class Worker:
             self._stopped.set()
             for thread in aside:
                 thread.join(GOODBYE_SECONDS)
+            self._vitals.tracing.close()
 
     def stop(self, _signal: int | None = None, _frame: FrameType | None = None) -> None:
         """Take no more tasks and finish those under way; called again: hand them back now."""
@@ -141,6 +143,9 @@ def main(handlers: Mapping[str, Handler[Any]] = HANDLERS) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, worker.stop)
         worker.run()
+    except TracingNotInstalled as error:
+        print(f"worker: {error}.", file=sys.stderr)
+        sys.exit(2)
     except ArtifactsUnavailable as error:
         print(f"worker: ARTIFACTS_URL cannot be used: {error}.", file=sys.stderr)
         sys.exit(2)

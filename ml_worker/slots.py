@@ -158,10 +158,24 @@ class Slot:
     def _see_through(self, handler: Handler[Any], batch: Batch, held: Held) -> None:
         """Run and complete a batch. If it fails as a whole its tasks are run one by one, so that the good ones finish."""
         with named_in_log([job.task for job in batch]):
+            began = time.monotonic()
             is_settled = self._attempt(handler, batch, held)
+            if is_settled and self.vitals.tracing.is_on:
+                self._trace([job.task for job in batch], time.monotonic() - began)
         if not is_settled:
             for job in batch:
                 self._see_through(handler, [job], held)
+
+    def _trace(self, attempted: Sequence[Claimed], seconds: float) -> None:
+        record, now = self.vitals.tracing.record, time.monotonic()
+        for task in attempted:
+            if task.correlation_id is None:
+                continue
+            told: dict[str, str | int] = {"marquee.task_id": str(task.id), "marquee.attempt": task.attempt, "marquee.batch": len(attempted)}
+            if task.attempt == 1:
+                waited, ago = task.age_seconds, now - task.claimed_at
+                record(f"wait in {self.queue}", correlation_id=task.correlation_id, seconds=waited, ended_ago=ago, attributes=told)
+            record(f"task {task.kind}", correlation_id=task.correlation_id, seconds=seconds, attributes=told)
 
     def _attempt(self, handler: Handler[Any], batch: Batch, held: Held) -> bool:
         """Run and complete a batch; False if its tasks are to be run one by one."""

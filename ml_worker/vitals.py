@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from core.tracing import Tracing
 from ml_worker.metrics import Metrics
 
 Doing = Literal["waiting", "working"]
@@ -26,8 +27,9 @@ class Sign:
 class Vitals:
     """Written by slots, read by the health endpoint; a sign is replaced as a whole, so no lock is needed."""
 
-    def __init__(self, kinds: Collection[str] = ()) -> None:
+    def __init__(self, kinds: Collection[str] = (), tracing: Tracing | None = None) -> None:
         self.metrics = Metrics(kinds)
+        self.tracing = tracing or Tracing("marquee-worker", None)
         self._signs: dict[str, Sign] = {}
 
     def tick(self, slot: str, doing: Doing) -> None:

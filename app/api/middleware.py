@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from app.api.problems import render, unexpected
 from app.errors import BodyTooLarge
 from app.metrics import Metrics
 from core.log import get_logger
+from core.tracing import TRACEPARENT, Tracing
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 HEADER: Final = "X-Correlation-ID"
@@ -30,17 +32,21 @@ log = get_logger("app.access")
 class Envelope:
     """Pure ASGI, so that it costs little and sees what is really sent."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, largest: Mapping[str, int] | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, tracing: Tracing, largest: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
         self._largest = largest or {}  # bytes by path, where it is not `MAX_BODY_BYTES`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        scope["correlation_id"] = given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+        headers = Headers(scope=scope)
+        given = headers.get(HEADER, "")
+        # Who sends a trace (W3C) and no id of its own: the trace is the id.
+        traced = TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        scope["correlation_id"] = given if WELL_FORMED.fullmatch(given) else traced[1] if traced else uuid.uuid4().hex
         with structlog.contextvars.bound_contextvars(correlation_id=scope["correlation_id"]):
             await self._observe(scope, receive, send)
 
@@ -69,6 +75,8 @@ class Envelope:
             # The route's own template, without the prefix of the API.
             route = getattr(scope.get("route"), "path", None)
             self._metrics.observe_request(method=scope["method"], route=route, status=status, seconds=seconds)
+            if self._tracing.is_on and scope["path"] not in PROBES:
+                self._trace(scope, route or "none", status, seconds, submitted)
             client = (scope.get("client") or ("",))[0]  # the one a trusted proxy names
             tell = log.debug if scope["path"] in PROBES else log.info
             tell(
@@ -80,6 +88,16 @@ class Envelope:
                 client=client,
                 **submitted,
             )
+
+    def _trace(self, scope: Scope, route: str, status: int, seconds: float, submitted: Mapping[str, str]) -> None:
+        self._tracing.record(
+            f"HTTP {scope['method']} {route}",
+            correlation_id=scope["correlation_id"],
+            traceparent=Headers(scope=scope).get("traceparent", ""),
+            seconds=seconds,
+            attributes={"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status, **submitted},
+            failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Said before the body is read. FastAPI's own limit answers in plain text, whatever the handlers say.
