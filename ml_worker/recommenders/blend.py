@@ -134,6 +134,14 @@ class Blend(Recommender):
         columns = tuple(map(str, range(len(arrays["popularity"]))))
         self._parts = [_loaded(number, part.made(), columns, arrays) for number, part in enumerate(self.config.parts)]
 
+    @classmethod
+    def of_parts(cls, config: "Blend.Config", made: Sequence[Recommender]) -> "Blend":
+        """The blend of parts that are trained already, on the same interactions."""
+        arrays: dict[str, NDArray[Any]] = {"popularity": made[0]._fitted().arrays["popularity"]}
+        for number, part in enumerate(made):
+            arrays |= _prefixed(number, part)
+        return cls.of_arrays(config, arrays)
+
     @property
     def _cold(self) -> NDArray[np.float32]:
         # Strangers get what the popular part calls popular, recently for instance.

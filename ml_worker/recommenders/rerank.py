@@ -221,6 +221,12 @@ def predict(
     return said.reshape(proposed.candidates.shape).astype(np.float32)
 
 
+def said_of(text: NDArray[np.uint8], examples: Examples) -> NDArray[np.float32]:
+    """What trees of `train_trees` say of examples [questions × candidates]."""
+    said = np.asarray(lightgbm.Booster(model_str=text.tobytes().decode()).predict(examples.table, num_threads=1))
+    return said.reshape(examples.base.shape).astype(np.float32)
+
+
 def mixed(base: NDArray[np.float32], said: NDArray[np.float32], mix: float) -> NDArray[np.float32]:
     """The scores of the candidates from those of both stages [users × candidates]."""
     mixture: NDArray[np.float32] = np.float32(1 - mix) * standardized(base) + np.float32(mix) * standardized(said)

@@ -1,0 +1,83 @@
+"""Which models are tried, by what is asked: presets and their neighbours, as far as publications and our own trials call them good."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from ml_worker.recommenders.lessons import Task
+
+
+class Candidate(NamedTuple):
+    """A model to try. Of each family the best is taken over into the blend; the first of a family is tried even when time is short."""
+
+    family: str
+    algorithm: str
+    config: Mapping[str, Any]
+
+
+# Steck 2019 and 2020: the ridge and what weighs users matter most; without dropout and user weights it is the plain EASE.
+_EASE: Final = (
+    Candidate("ease", "ease", {"ridge": 200.0}),
+    Candidate("ease", "ease", {"ridge": 500.0}),
+    Candidate("ease", "ease", {"ridge": 80.0, "dropout": 0.5}),
+    Candidate("ease", "ease", {"ridge": 300.0, "dropout": 0.33, "user_weight": 0.4}),
+    Candidate("ease", "ease", {"ridge": 500.0, "dropout": 0.0, "user_weight": 0.0}),
+)
+# Rendle et al. 2021: more factors with more regularization.
+_ALS: Final = (
+    Candidate("als", "als", {}),
+    Candidate("als", "als", {"factors": 128, "regularization": 0.6}),
+    Candidate("als", "als", {"alpha": 8.0}),
+    Candidate("als", "als", {"regularization": 0.7}),
+)
+_NEIGHBOURS: Final = (Candidate("item_knn", "item_knn", {}),)
+_AROUND: Final = (
+    Candidate("adjacent", "adjacent", {}),
+    Candidate("adjacent", "adjacent", {"window": 12, "decay": 0.8}),
+    Candidate("adjacent", "adjacent", {"window": 4, "ridge": 300.0}),
+)
+_WINDOWS: Final = (Candidate("windows", "adjacent", {"ridge": None, "window": 10, "decay": 0.8}),)
+_SEQUENTIAL: Final = (
+    Candidate("sequential", "sequential", {}),
+    Candidate("sequential", "sequential", {"windows": [3, 60, 200]}),
+    Candidate("sequential", "sequential", {"windows": [200], "decay": 0.5, "horizon": 3}),
+)
+_LATEST: Final = (
+    Candidate("latest", "sequential", {"windows": [5], "decay": 0.5, "ridge": 30.0, "horizon": 4}),
+    Candidate("transitions", "adjacent", {"ridge": None, "window": 10, "decay": 1.0, "recent": 10, "fading": 1.0}),
+    Candidate("around", "adjacent", {"ridge": 50.0, "recent": 20, "fading": 0.8}),
+    Candidate("last", "adjacent", {"ridge": None, "window": 3, "decay": 1.0, "recent": 2, "fading": 1.0, "shrink": 2.0}),
+)
+_POPULAR: Final = (
+    Candidate("popular", "popular", {"recent_share": 0.1}),
+    Candidate("popular", "popular", {"recent_share": 0.02}),
+    Candidate("popular", "popular", {}),
+)
+
+CANDIDATES: Final[Mapping[Task, tuple[Candidate, ...]]] = {
+    "random": (*_EASE[:1], *_ALS[:1], *_AROUND[:1], *_POPULAR[2:], *_NEIGHBOURS, *_WINDOWS, *_EASE[1:], *_ALS[1:], *_AROUND[1:]),
+    "next": (*_SEQUENTIAL[:1], *_LATEST, *_EASE[:1], *_POPULAR, *_ALS[:1], *_SEQUENTIAL[1:], *_WINDOWS, *_EASE[1:2]),
+    "future": (
+        *_EASE[:1],
+        *_POPULAR,
+        *_SEQUENTIAL[:1],
+        *_ALS[:1],
+        *_LATEST[1:3],
+        *_AROUND[:1],
+        *_EASE[1:2],
+        *_SEQUENTIAL[1:2],
+        *_NEIGHBOURS,
+    ),
+}
+"""In the order in which they are tried."""
+
+# A linear model with 200 weights a row is about 1 % worse than one with 1,000; those of a large catalogue would fill the memory.
+_KEPT_IN_ALL: Final = 6_000_000
+_LINEAR: Final = frozenset({"ease", "adjacent", "sequential"})
+
+
+def dense_enough(candidate: Candidate, items: int) -> Candidate:
+    """The candidate with as many weights kept as a catalogue of this size allows."""
+    if candidate.algorithm not in _LINEAR:
+        return candidate
+    kept = min(1000, max(200, _KEPT_IN_ALL // max(1, items)))
+    return candidate._replace(config={"kept": kept, **candidate.config})

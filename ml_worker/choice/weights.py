@@ -1,0 +1,85 @@
+"""The weights of a blend, by coordinate ascent on the NDCG of held-out events."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_worker.recommenders.selection import NOT_OFFERED
+
+CUTOFF: Final = 10
+STEPS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
+SWEEPS: Final = 3
+DRAWS: Final = 5
+DRAWN: Final = 0.6
+# Less is noise that would only lengthen the training.
+LEAST_GAIN: Final = 2e-4
+_DISCOUNTS: Final = 1 / np.log2(np.arange(2, CUTOFF + 2))
+_IDEAL: Final = np.r_[0, np.cumsum(_DISCOUNTS)]
+
+
+def ndcg_of(scores: NDArray[np.float32], is_right: NDArray[np.bool_], sizes: NDArray[np.integer]) -> NDArray[np.float64]:
+    """NDCG@10 of each row of scores [questions × columns]; `sizes` counts what there is to find, in a column or not."""
+    count = min(CUTOFF, scores.shape[1])
+    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    values = np.take_along_axis(scores, best, axis=1)
+    best = np.take_along_axis(best, np.argsort(-values, axis=1, kind="stable"), axis=1)
+    hits = np.take_along_axis(is_right, best, axis=1) & (np.take_along_axis(scores, best, axis=1) > NOT_OFFERED)
+    gains: NDArray[np.float64] = hits @ _DISCOUNTS[:count] / np.maximum(_IDEAL[np.minimum(sizes, CUTOFF)], 1e-12)
+    return gains
+
+
+def find_weights(
+    scores: Mapping[str, NDArray[np.float32]], is_right: NDArray[np.bool_], sizes: NDArray[np.integer], *, seed: int = 0
+) -> dict[str, float]:
+    """A weight for each part, from standard scores of some columns [questions × columns].
+
+    The mean of the weights that `DRAWS` random subsets of the questions ask for: what only some users need is noise. If the best part
+    alone is better than the mixture, it gets all the weight.
+    """
+    found: list[dict[str, float]] = []
+    random = np.random.default_rng(seed)
+    for _ in range(DRAWS):
+        rows = np.sort(random.choice(len(sizes), max(1, round(DRAWN * len(sizes))), replace=False))
+        found.append(_ascend({name: of_part[rows] for name, of_part in scores.items()}, is_right[rows], sizes[rows]))
+    weights = {name: round(float(np.mean([draw[name] for draw in found])), 3) for name in scores}
+    alone = {name: float(ndcg_of(of_part, is_right, sizes).mean()) for name, of_part in scores.items()}
+    best = max(alone, key=lambda name: alone[name])
+    if float(ndcg_of(mixture(scores, weights), is_right, sizes).mean()) < alone[best]:
+        return dict.fromkeys(scores, 0.0) | {best: 1.0}
+    return weights
+
+
+def mixture(scores: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float]) -> NDArray[np.float32]:
+    """The sum of the parts by their weights."""
+    total = np.zeros_like(next(iter(scores.values())))
+    for name, weight in weights.items():
+        if weight:
+            total += np.float32(weight) * scores[name]
+    return total
+
+
+def _ascend(scores: Mapping[str, NDArray[np.float32]], is_right: NDArray[np.bool_], sizes: NDArray[np.integer]) -> dict[str, float]:
+    """From the best part alone: one weight after the other takes the value of `STEPS` that is best while the others stay, until a sweep
+    changes nothing. A part that does not help gets 0. The weights add up to 1.
+    """
+    alone = {name: float(ndcg_of(of_part, is_right, sizes).mean()) for name, of_part in scores.items()}
+    order = sorted(alone, key=lambda name: -alone[name])
+    weights = dict.fromkeys(scores, 0.0) | {order[0]: 1.0}
+    reached = alone[order[0]]
+    for _ in range(SWEEPS):
+        before = reached
+        for name in order:
+            if not any(weight for other, weight in weights.items() if other != name):
+                continue  # the only part: its weight means nothing
+            rest = mixture(scores, weights | {name: 0.0})
+            for step in STEPS:
+                value = float(ndcg_of(rest + np.float32(step) * scores[name], is_right, sizes).mean())
+                # To drop a part may cost what to take one in has to bring.
+                if step != weights[name] and value > reached + (LEAST_GAIN if step else -LEAST_GAIN / 2):
+                    weights[name], reached = step, value
+        if reached <= before + LEAST_GAIN:
+            break
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
