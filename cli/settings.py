@@ -29,11 +29,14 @@ class SeedSettings(CoreSettings):
     data_file_id: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9_-]{10,100}$", description="Id of a file on Google Drive to load instead."
     )
+    drive_address: str = Field(
+        default="https://drive.google.com/uc?id={}", pattern=r"\{\}", description="Where the id is looked up, {} standing for it."
+    )
 
     @property
     def source(self) -> str | None:
         """What `marquee import` would be given, if anything."""
-        return f"https://drive.google.com/uc?id={self.data_file_id}" if self.data_file_id else self.data
+        return self.drive_address.format(self.data_file_id) if self.data_file_id else self.data
 
 
 class ReadySettings(FileSettings):

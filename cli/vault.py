@@ -33,7 +33,7 @@ def fill(folder: Path, *, hosts: Hosts, groups: Mapping[Reader, int] = READERS) 
     The files that belong to one password are made together, before any server has seen it. A `Refusal` if the folder is not ours.
     """
     made = []
-    for sources in (_database(hosts), _broker(hosts), _app(), _store()):
+    for sources in (_database(hosts), _broker(hosts), _signing_key(), _administrator(), _store()):
         if all((folder / name).exists() for name in sources):
             continue
         try:
@@ -66,8 +66,12 @@ def _broker(hosts: Hosts) -> Sources:
     }
 
 
-def _app() -> Sources:
-    return {"jwt_secret": ("app", secrets.token_hex(32)), "admin_password": ("app", secrets.token_urlsafe(12))}
+def _signing_key() -> Sources:
+    return {"jwt_secret": ("app", secrets.token_hex(32))}
+
+
+def _administrator() -> Sources:
+    return {"admin_password": ("app", secrets.token_urlsafe(12))}
 
 
 def _store() -> Sources:

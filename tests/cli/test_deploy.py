@@ -1,7 +1,10 @@
 """The one-shot steps of a deployment: secrets, seed and ready."""
 
+import shutil
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from cli import deploy
 from cli.refusal import Refusal
 
-DATABASE_SETTINGS = ("SEED", "DATA", "DATA_FILE_ID")
+DATABASE_SETTINGS = ("SEED", "DATA", "DATA_FILE_ID", "DRIVE_ADDRESS")
 
 
 @pytest.fixture
@@ -64,6 +67,30 @@ def test_unusable_data_is_refused_in_a_sentence_and_nothing_is_asked_for(seed, t
     assert count(connection, "tasks") == 0
 
 
+def test_data_comes_from_google_drive_by_its_id(seed, data, tmp_path, connection):
+    (tmp_path / "web").mkdir()
+    shutil.make_archive(str(tmp_path / "web" / "1AbCdEfGhIj"), "zip", data.parent, data.name)
+    files = partial(QuietFiles, directory=tmp_path / "web")
+    with serving(files) as url:
+        seed(DATA_FILE_ID="1AbCdEfGhIj", DRIVE_ADDRESS=f"{url}/{{}}.zip")
+        assert count(connection, "items") == 2
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments):
+        """Not into the output of the tests."""
+
+
+@contextmanager
+def serving(handler):
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 class Answering(BaseHTTPRequestHandler):
     statuses: ClassVar = {"/readyz": [503, 200], "/_stcore/health": [200]}
 
@@ -78,12 +105,8 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Answering) as url:
+        yield url
 
 
 def test_ready_waits_and_then_tells_addresses_and_the_sign_in(url, monkeypatch, tmp_path, capsys):

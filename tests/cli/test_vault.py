@@ -75,6 +75,15 @@ def test_what_was_interrupted_is_finished_with_the_same_values(tmp_path, groups)
     assert contents(tmp_path) == before
 
 
+def test_the_key_that_signs_tokens_can_be_made_anew_alone(tmp_path, groups):
+    fill(tmp_path, groups)
+    before = contents(tmp_path)
+    (tmp_path / "jwt_secret").unlink()
+    assert fill(tmp_path, groups) == ["jwt_secret"]
+    after = contents(tmp_path)
+    assert [name for name in before if after[name] != before[name]] == ["jwt_secret"]
+
+
 def test_half_of_a_pair_is_refused_because_the_server_knows_the_other_half(tmp_path, groups):
     fill(tmp_path, groups)
     (tmp_path / "rabbitmq_url").unlink()
