@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection, sql
+from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.interactions import Histories, Interactions
 
@@ -64,7 +65,31 @@ def read_interactions(connection: Connection[Any], weights: Mapping[str, float],
         items=rows["item"].astype(np.int32),
         weights=strength(rows["type"].astype(np.intp), rows["value"].astype(np.float32), weights),
         times=rows["time"].astype(np.int64),
+        item_features=_features(connection, _ITEM_WORDS),
+        user_features=_features(connection, _USER_WORDS),
     )
+
+
+# In the order of the vocabularies above. Years are told by the decade.
+_ITEM_WORDS = """
+SELECT array(SELECT 'category ' || unnest(categories) UNION SELECT 'tag ' || unnest(tags)
+             UNION SELECT 'decade ' || extract(decade FROM released_at AT TIME ZONE 'UTC') WHERE released_at IS NOT NULL)
+FROM items ORDER BY id
+"""
+_USER_WORDS = """
+SELECT array(SELECT 'category ' || unnest(preferred_categories))
+FROM users WHERE EXISTS (SELECT FROM interactions WHERE user_id = users.id) ORDER BY id
+"""
+
+
+def _features(connection: Connection[Any], words: LiteralString) -> csr_matrix | None:
+    """Which words each row has, as ones [rows × words in order of the alphabet]; None where nothing has any."""
+    of_rows: list[list[str]] = [row[0] for row in connection.execute(words)]
+    column = {word: number for number, word in enumerate(sorted({word for of_row in of_rows for word in of_row}))}
+    if not column:
+        return None
+    places = [(row, column[word]) for row, of_row in enumerate(of_rows) for word in set(of_row)]
+    return csr_matrix((np.ones(len(places), dtype=np.float32), np.array(places).T), shape=(len(of_rows), len(column)))
 
 
 def strength(types: NDArray[np.intp], values: NDArray[np.float32], weights: Mapping[str, float]) -> NDArray[np.float32]:

@@ -38,6 +38,22 @@ def test_interactions_come_in_time_order_with_every_item_in_the_vocabulary(conne
     assert interactions.times[0] == 1672531200
 
 
+def test_categories_tags_and_decades_are_features(connection, events):
+    connection.execute("UPDATE items SET categories = '{Drama,War}', tags = '{slow}' WHERE id = 'film-b'")
+    connection.execute("UPDATE items SET categories = '{Drama}', released_at = '1999-05-01Z' WHERE id = 'film-unseen'")
+    connection.execute("UPDATE users SET preferred_categories = '{War}' WHERE id IN ('bert', 'nobody')")
+    interactions = read(connection)
+    # category Drama, category War, decade 199, tag slow
+    assert interactions.item_features.toarray().tolist() == [[0, 0, 0, 0], [1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0]]
+    assert interactions.user_features.toarray().tolist() == [[0], [1]]
+
+
+def test_without_words_there_are_no_features(connection, events):
+    interactions = read(connection)
+    assert interactions.item_features is None
+    assert interactions.user_features is None
+
+
 def test_an_empty_table_is_no_interactions(connection):
     assert len(read(connection)) == 0
 
