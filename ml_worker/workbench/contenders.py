@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.registry import find_recommender
 
+DEFAULT: Final = "default"
+"""Not an algorithm, but what is chosen for the data."""
 BASELINES: Final = ("popular", "item_knn")
 """Always in the table: a model that does not beat them is not worth its training."""
 

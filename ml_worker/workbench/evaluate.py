@@ -2,24 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 import typer
 from rich.console import Console
 
+from ml_worker.choice.choose import choose
 from ml_worker.evaluation.splits import Protocol
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.interactions import Interactions
-from ml_worker.recommenders.registry import RECOMMENDERS
 from ml_worker.workbench.asking import AskedWrongly, check_plots, check_writable, draw_plots
 from ml_worker.workbench.bars import Stages, drawn_stages
-from ml_worker.workbench.contenders import InvalidContender, contender, named, parameters
+from ml_worker.workbench.contenders import DEFAULT, InvalidContender, contender, named, parameters
 from ml_worker.workbench.contest import Contest, Prepared
 from ml_worker.workbench.given import Given, Values, read_given
 from ml_worker.workbench.report import Report, make_report
 from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, SplitName, divide, read_interactions
-from ml_worker.workbench.writing import terminal_table, write_json, write_lists, write_markdown
+from ml_worker.workbench.writing import choices, terminal_table, write_json, write_lists, write_markdown
+
+CHOICE_SECONDS: Final = 480.0
+"""With reading, the training of what was chosen and the lists it stays under a quarter of an hour for a million events on two cores."""
 
 Prepare = Callable[[], Prepared]
 """Chooses or makes an untrained model."""
@@ -32,7 +35,9 @@ def evaluate(
     valid: Annotated[Path | None, typer.Option(help="Events to choose by; without it a part of --train is cut off for that.")] = None,
     data: Annotated[str | None, typer.Option(metavar="PATH_OR_URL", help="A MovieLens folder, archive or address instead.")] = None,
     split: Annotated[SplitName, typer.Option(help="How --data is divided.")] = "time",
-    models: Annotated[str, typer.Option(help="Names with commas. Popular and item-kNN are always compared.")] = ",".join(RECOMMENDERS),
+    models: Annotated[
+        str, typer.Option(help="Names with commas; `default` is chosen as an instance would. Popular and item-kNN are always compared.")
+    ] = DEFAULT,
     parameter: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.FIELD=VALUE", help="A parameter; repeatable.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Length of the lists in --out.")] = 50,
     out: Annotated[Path | None, typer.Option(help="Write the lists of the first model: user,item,rank,score.")] = None,
@@ -41,19 +46,23 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw the plots into this folder, PNG and SVG.")] = None,
+    budget: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time for choosing `default`.")] = CHOICE_SECONDS,
     seed: Annotated[int, typer.Option(min=0, help="Of random splits and intervals.")] = 0,
 ) -> None:
     """Train models, let them rank the full catalogue for every user of the test, and measure the lists with 95 % intervals."""
     check_writable(out, report, markdown)
     check_plots(plots)
-    names, settings = named(models), parameters(parameter or [])
-    made = {name: ready(contender(name, settings.pop(name, {}))) for name in names}
+    settings = parameters(parameter or [])
+    contenders = named(models)
+    made = {name: contender(name, settings.pop(name, {})) for name in contenders if name != DEFAULT}
     if settings:
-        raise InvalidContender(f"--set names {', '.join(settings)}, which is not among --models")
+        raise InvalidContender(f"--set names {', '.join(settings)}, which is not among the models with parameters: {', '.join(made)}")
     with drawn_stages() as stages:
         given = _given(data, (train, test, valid), split=split, protocol=protocol, values=values, seed=seed, stages=stages)
         source = data if data is not None else f"{train} and {test}"
-        outcome, best = compare(given, made, source=source, seed=seed, stages=stages)
+        default = chosen(given, budget=budget, seed=seed, stages=stages)
+        prepared = {name: default if name == DEFAULT else ready(made[name]) for name in contenders}
+        outcome, best = compare(given, prepared, source=source, seed=seed, stages=stages)
         if out is not None:
             write_lists(out, best, given.split.train, given.asked, count=top, progress=stages(f"writing {out.name}"))
     if report is not None:
@@ -66,6 +75,8 @@ def evaluate(
     for line in (*outcome.notes, f"split: {outcome.split}", ""):
         shown.print(line)
     shown.print(terminal_table(outcome))
+    for line in choices(outcome):
+        shown.print(line)
 
 
 def compare(given: Given, contenders: Mapping[str, Prepare], *, source: str, seed: int, stages: Stages) -> tuple[Report, Recommender]:
@@ -85,6 +96,23 @@ def divided(whole: Interactions, split: SplitName, *, seed: int, protocol: Proto
 def ready(recommender: Recommender) -> Prepare:
     """A model whose parameters are given."""
     return lambda: Prepared(recommender)
+
+
+def chosen(given: Given, *, budget: float, seed: int, stages: Stages) -> Prepare:
+    """What an instance with this training data would serve: chosen on a part cut from it, or on the validation file."""
+
+    def prepare() -> Prepared:
+        choice = choose(
+            given.split.train,
+            protocol=given.protocol,
+            budget_seconds=budget,
+            validation=given.validation,
+            progress=stages(f"{DEFAULT}: choosing"),
+            seed=seed,
+        )
+        return Prepared(choice.recommender, choice.report)
+
+    return prepare
 
 
 def _given(

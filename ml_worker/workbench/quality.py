@@ -10,8 +10,8 @@ from ml_worker.recommenders.base import Progress
 from ml_worker.recommenders.registry import RECOMMENDERS
 from ml_worker.workbench.asking import check_writable
 from ml_worker.workbench.bars import Stages, drawn_stages
-from ml_worker.workbench.contenders import contender, named
-from ml_worker.workbench.evaluate import compare, divided, ready
+from ml_worker.workbench.contenders import DEFAULT, contender, named
+from ml_worker.workbench.evaluate import chosen, compare, divided, ready
 from ml_worker.workbench.report import Report
 from ml_worker.workbench.source import SplitName, read_interactions
 from ml_worker.workbench.writing import markdown
@@ -25,16 +25,17 @@ def quality(
     source: Annotated[str, typer.Argument(metavar="PATH_OR_URL", help="A MovieLens folder, archive or address.")],
     page: Annotated[Path, typer.Argument(help="The Markdown file to write.")],
     *,
-    models: Annotated[str, typer.Option(help="Names with commas.")] = ",".join(RECOMMENDERS),
+    models: Annotated[str, typer.Option(help="Names with commas.")] = ",".join([DEFAULT, *RECOMMENDERS]),
+    budget: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time for choosing `default`, for each split.")] = 120,
 ) -> None:
     """Compare the models on every split of a data set and write the page."""
     check_writable(page)
     with drawn_stages() as stages:
-        reports = _reports(source, named(models), stages)
+        reports = _reports(source, named(models), budget, stages)
     page.write_text("\n".join(_page(Path(source).name, reports)) + "\n", encoding="utf-8")
 
 
-def _reports(source: str, names: list[str], stages: Stages) -> dict[str, Report]:
+def _reports(source: str, names: list[str], budget: float, stages: Stages) -> dict[str, Report]:
     whole = read_interactions(source, progress=stages("reading"))
     reports = {}
     for split in SHOWN_SPLITS:
@@ -42,8 +43,10 @@ def _reports(source: str, names: list[str], stages: Stages) -> dict[str, Report]
         def open_stage(name: str, split: str = split) -> Progress:
             return stages(f"{split}, {name}")
 
-        contenders = {name: ready(contender(name, {})) for name in names}
-        reports[split], _ = compare(divided(whole, split, seed=SEED), contenders, source=source, seed=SEED, stages=open_stage)
+        given = divided(whole, split, seed=SEED)
+        default = chosen(given, budget=budget, seed=SEED, stages=open_stage)
+        contenders = {name: default if name == DEFAULT else ready(contender(name, {})) for name in names}
+        reports[split], _ = compare(given, contenders, source=source, seed=SEED, stages=open_stage)
     return reports
 
 
@@ -55,9 +58,9 @@ def _page(name: str, reports: dict[str, Report]) -> list[str]:
         "",
         f"    python -m ml_worker.workbench.quality {name} docs/quality.md",
         "",
-        "Models are trained with their presets; nothing has seen the test. What the numbers mean, and how to run any other split, also of",
-        "files of your own, is in [how to evaluate](how-to/evaluate.md). The seconds are of whatever machine made the page.",
-        "The data set is small: look at the intervals before you look at the means.",
+        "Models are trained with their presets; `default` is chosen on a part held out of the training data. Nothing has seen the test.",
+        "What the numbers mean, and how to run any other split, also of files of your own, is in [how to evaluate](how-to/evaluate.md).",
+        "The seconds are of whatever machine made the page. The data set is small: look at the intervals before you look at the means.",
     ]
     for split, report in reports.items():
         lines += ["", f"## {HEADINGS[split]}", "", *markdown(report)[2:]]

@@ -71,8 +71,8 @@ def markdown(report: Report) -> list[str]:
         f"catalogue of {data.items:,} items; {asked}, {data.held_out:,} items to find. Full catalogue, nothing the user had before. "
         f"Brackets: 95 % bootstrap interval over users (seed {report.seed}).",
         "",
-        *(f"* {note}" for note in report.notes),
-        *([""] if report.notes else []),
+        *(f"* {note}" for note in (*report.notes, *choices(report))),
+        *([""] if report.notes or choices(report) else []),
         *_table(["model", *map(title, SHOWN), "coverage@10", *map(title, BEYOND), "train s"], map(_row, report.models)),
         "",
         *_against(report),
@@ -100,6 +100,17 @@ def terminal_table(report: Report) -> Table:
         span = f"{_plain(first.low)}–{_plain(first.high)}"
         table.add_row(model.name, _plain(first.mean), span, *others, _plain(model.coverage["coverage@10"]), f"{seconds:.1f}")
     return table
+
+
+def choices(report: Report) -> list[str]:
+    """What was chosen where something was, in a line each."""
+    lines = []
+    for model in report.models:
+        if model.choice is not None:
+            weights = model.choice.get("weights", {})
+            parts = ", ".join(f"{family} {weight:.2f}" for family, weight in weights.items() if weight)
+            lines.append(f"{model.name} is {model.algorithm}{f' of {parts}' if parts else ''}: {model.choice.get('why', '')}")
+    return lines
 
 
 def _row(model: ModelResult) -> list[str]:

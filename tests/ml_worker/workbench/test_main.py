@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ml_worker.workbench.asking import AskedWrongly
+from ml_worker.workbench.contenders import InvalidContender
 from ml_worker.workbench.main import app
 from ml_worker.workbench.quality import quality
 from ml_worker.workbench.report import Report
@@ -84,6 +85,28 @@ def test_the_table_is_printed_and_progress_goes_elsewhere(outcome):
     assert "NDCG@10 minus that of the baseline" in markdown
 
 
+def test_the_default_is_chosen_without_the_test_and_served(files, tmp_path):
+    report, lists = tmp_path / "r.json", tmp_path / "lists.csv"
+    asked = ("evaluate", "--train", files / "train.tsv", "--test", files / "test.tsv", "--budget", 1, "--top", 5)
+    result = run(*asked, "--out", lists, "--report", report)
+    first = Report.model_validate_json(report.read_text()).models[0]
+    assert first.name == "default"
+    assert first.algorithm in {"blend", "rerank", "popular"}
+    assert first.choice["held_out"] == "cut from the training data"
+    assert first.choice["protocol"] == "future"
+    assert f"default is {first.algorithm}" in result.stdout
+    assert len(lists.read_text().splitlines()) == 1 + 40 * 5
+    run(*asked, "--valid", files / "valid.tsv", "--report", report)
+    given = Report.model_validate_json(report.read_text()).models[0]
+    assert given.choice["held_out"] == "given"
+    assert given.choice["questions"] == 40
+
+
+def test_only_models_with_parameters_can_be_set(files):
+    with pytest.raises(InvalidContender, match="--set names default, which is not among the models with parameters: popular, item_knn"):
+        run("evaluate", "--train", files / "train.tsv", "--test", files / "test.tsv", "--set", "default.x=1")
+
+
 def test_what_cannot_be_done_ends_with_a_sentence_and_code_2(files, tmp_path):
     (tmp_path / "bad.csv").write_text("a,x,1\na,y,nan\n")
     done = marquee("evaluate", "--train", tmp_path / "bad.csv", "--test", files / "test.tsv")
@@ -130,8 +153,9 @@ def test_a_data_set_is_divided_every_way(dataset, tmp_path, split):
 
 def test_the_page_of_quality_is_made_by_one_command(dataset, tmp_path):
     page = tmp_path / "quality.md"
-    quality(str(dataset), page, models="popular")
+    quality(str(dataset), page, models="default,popular", budget=1)
     text = page.read_text()
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## By time", "## The last of each user", "## At random"]
+    assert text.count("\n* default is ") == 3
     assert text.count("| item_knn | ") == 12  # four tables of three splits
     assert str(dataset.parent) not in text
