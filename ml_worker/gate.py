@@ -70,7 +70,7 @@ class Exam:
         asked = rank(model, self.split, count=max(CUTOFFS), progress=progress) if model.item_ids == items else self._rank_older(model)
         found = measure(asked, self.split.test)
         catalogue = Catalogue(self.split.train)
-        return Measured(found.values, {f"coverage@{k}": catalogue.coverage(asked, k) for k in CUTOFFS})
+        return Measured(found.values, {f"coverage@{k}": float(catalogue.coverage(asked, k)) for k in CUTOFFS})
 
     def _rank_older(self, model: Recommender) -> NDArray[np.int32]:
         place = {item_id: column for column, item_id in enumerate(self.split.train.item_ids)}

@@ -31,7 +31,7 @@ class WorkerSettings(CoreSettings):
         default=0.1, gt=0, lt=0.9, description="Share of the most recent interactions that a freshly trained model is judged on."
     )
     gate_min_users: int = Field(
-        default=50, ge=1, le=1_000_000, description="With fewer users to judge by, a model goes live unless it is worse than nothing."
+        default=20, ge=1, le=1_000_000, description="With fewer users to judge by, a model goes live unless it is worse than nothing."
     )
     model_file_id: str | None = Field(
         default=None,
