@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_worker.choice.candidates import CANDIDATES, Candidate, dense_enough
+from ml_worker.choice.candidates import CANDIDATES, Candidate, sized
 from ml_worker.choice.trial import Trials, described
 from ml_worker.choice.weights import find_weights, mixture, ndcg_of
 from ml_worker.evaluation.intervals import Interval, intervals
@@ -25,7 +25,7 @@ BUDGET_SECONDS: Final = 240.0
 
 _MOST_QUESTIONS: Final = 6000
 _MOST_SCORES: Final = 30_000_000
-_NEXT_QUESTIONS: Final = 5000
+_NEXT_QUESTIONS: Final = 10_000
 _DEEPEST: Final = 8
 _MIXES: Final = (0.3, 0.5, 0.75, 1.0)
 # Trials, weights and trees take these shares of the progress.
@@ -111,9 +111,13 @@ class _Stage:
 
 
 def _lesson(interactions: Interactions, protocol: Task, seed: int) -> Lesson:
+    return make_lesson(interactions, protocol, share=_SHARE, depth=_depth(interactions), seed=seed)
+
+
+def _depth(interactions: Interactions) -> int:
+    """How many last events of each user are asked for: the fewer users, the more."""
     users = max(1, len(np.unique(interactions.users)))
-    depth = int(np.clip(np.ceil(_NEXT_QUESTIONS / users), 1, _DEEPEST))
-    return make_lesson(interactions, protocol, share=_SHARE, depth=depth, seed=seed)
+    return int(np.clip(np.ceil(_NEXT_QUESTIONS / users), 1, _DEEPEST))
 
 
 def _given(interactions: Interactions, truth: Truth) -> Lesson:
@@ -126,10 +130,13 @@ def _given(interactions: Interactions, truth: Truth) -> Lesson:
 
 
 def _try_all(trials: Trials, protocol: Task, clock: _Clock, progress: Progress) -> None:
-    candidates = [dense_enough(candidate, len(trials.lesson.train.item_ids)) for candidate in CANDIDATES[protocol]]
+    train = trials.lesson.train
+    likes = np.bincount(train.items[train.weights > 0], minlength=len(train.item_ids))
+    candidates = [sized(candidate, likes) for candidate in CANDIDATES[protocol]]
     for number, candidate in enumerate(candidates):
-        # The trials of a family's further members end early; its first is tried until most of the time is gone.
-        if trials.best and not clock.has(0.4 if candidate.family in trials.best else 0.6):
+        # The trials of a family's further members end early; its first is tried until most of the time is gone. Strangers need popularity.
+        is_needed = candidate.family == "popular" and "popular" not in trials.best
+        if trials.best and not is_needed and not clock.has(0.35 if candidate.family in trials.best else 0.6):
             continue
 
         def told(done: float, note: str, number: int = number, candidate: Candidate = candidate) -> None:
@@ -145,7 +152,7 @@ def _second_stage(trials: Trials, weights: Mapping[str, float], asked: tuple[Tas
     """Trees trained on one half of the questions' users, measured on the other, both ways."""
     task, seed = asked
     parts = tuple(trials.best[family].part(weights[family]) for family in trials.best)
-    config = Rerank.Config(parts=parts, task=task, share=_SHARE, seed=seed)
+    config = Rerank.Config(parts=parts, task=task, share=_SHARE, depth=_depth(trials.lesson.train), seed=seed)
     if not clock.has(0.8):
         return _Stage(config, "no time was left to try a second stage")
     halves = trials.lesson.rows % 2

@@ -67,9 +67,9 @@ def test_given_questions_are_the_ones_asked(walks):
     assert (report["held_out"], report["questions"]) == ("given", 200)
 
 
-def test_without_time_the_first_of_each_family_at_most_is_tried(walks):
-    report = choose(walks, protocol="future", budget_seconds=1e-9).report
-    assert len(report["candidates"]) == 1
+def test_without_time_one_personal_model_and_popularity_are_tried(walks):
+    report = choose(walks, protocol="next", budget_seconds=1e-9).report
+    assert [candidate["family"] for candidate in report["candidates"]] == ["sequential", "popular"]
     assert "no time" in report["why"]
 
 
