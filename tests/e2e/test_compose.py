@@ -130,7 +130,6 @@ def test_from_the_start_to_a_first_personal_list(deployment, record_property):
     sys.stderr.write(f"\nfirst personal list {seconds:.1f} s after `docker compose up`\n")
     assert len(entries) == 20
     assert {film["id"] for film in films}.isdisjoint(entry["item"]["id"] for entry in entries)
-    assert any(entry["reason"]["items"] for entry in entries)
 
 
 def rate_and_ask(client, user_id):
@@ -143,7 +142,7 @@ def rate_and_ask(client, user_id):
         task = client.post("/tasks", json={"kind": "recommend", "payload": {"user_id": user_id}}).json()
         client.get(f"/tasks/{task['id']}", params={"wait": 20})
         found = client.get(f"/recommendations/{user_id}", params={"count": 20}).json()
-        return None if found["is_cold"] else found
+        return found if any(entry["reason"]["items"] for entry in found["entries"]) else None  # until a model is there: what is popular
 
     return films, wait_for(personal)["entries"]
 
