@@ -12,6 +12,8 @@ CUTOFF: Final = 10
 STEPS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 SWEEPS: Final = 3
 DRAWS: Final = 5
+FEW_QUESTIONS: Final = 200
+NEARLY: Final = 0.8
 DRAWN: Final = 0.6
 # Less is noise that would only lengthen the training.
 LEAST_GAIN: Final = 2e-4
@@ -35,8 +37,8 @@ def find_weights(
 ) -> dict[str, float]:
     """A weight for each part, from standard scores of some columns [questions × columns].
 
-    The mean of the weights that `DRAWS` random subsets of the questions ask for: what only some users need is noise. If the best part
-    alone is better than the mixture, it gets all the weight.
+    The mean of the weights that `DRAWS` random subsets of the questions ask for: what only some users need is noise. With fewer than
+    `FEW_QUESTIONS` they are drawn towards equal weights. If the best part alone is better than the mixture, it gets all the weight.
     """
     found: list[dict[str, float]] = []
     random = np.random.default_rng(seed)
@@ -46,9 +48,19 @@ def find_weights(
     weights = {name: round(float(np.mean([draw[name] for draw in found])), 3) for name in scores}
     alone = {name: float(ndcg_of(of_part, is_right, sizes).mean()) for name, of_part in scores.items()}
     best = max(alone, key=lambda name: alone[name])
+    weights = _moderated(weights, alone, len(sizes))
     if float(ndcg_of(mixture(scores, weights), is_right, sizes).mean()) < alone[best]:
         return dict.fromkeys(scores, 0.0) | {best: 1.0}
     return weights
+
+
+def _moderated(weights: dict[str, float], alone: Mapping[str, float], questions: int) -> dict[str, float]:
+    """With few questions, drawn towards equal weights for all parts that are nearly as good as the best."""
+    if questions >= FEW_QUESTIONS:
+        return weights
+    good = [name for name, value in alone.items() if value >= NEARLY * max(alone.values())]
+    trust = questions / FEW_QUESTIONS
+    return {name: round(trust * weight + (1 - trust) * (name in good) / len(good), 3) for name, weight in weights.items()}
 
 
 def mixture(scores: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float]) -> NDArray[np.float32]:

@@ -30,3 +30,12 @@ def test_parts_that_know_different_things_are_both_taken_and_noise_is_not():
 
 def test_a_part_without_a_rival_has_the_weight_one():
     assert find_weights({"only": np.eye(5, dtype=np.float32)}, np.eye(5, dtype=bool), np.ones(5, dtype=int)) == {"only": 1.0}
+
+
+def test_of_few_questions_little_is_believed():
+    rng = np.random.default_rng(2)
+    is_right = np.zeros((20, 50), dtype=bool)
+    is_right[:, 0] = True
+    scores = {name: (is_right + 0.3 * rng.standard_normal(is_right.shape)).astype(np.float32) for name in ("one", "other", "third")}
+    weights = find_weights(scores, is_right, np.ones(20, dtype=int))
+    assert min(weights.values()) > 0.2
