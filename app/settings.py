@@ -33,6 +33,7 @@ class AppSettings(CoreSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on; 0.0.0.0 for all.")
     api_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on.")
+    rank_seconds: float = Field(default=2.0, ge=0, le=30, description="How long a request waits for a list that only a worker can compute.")
     trusted_proxies: str = Field(
         default="127.0.0.1",
         description="Addresses or networks, separated by commas, whose X-Forwarded-For says who the client is; nobody else's does.",

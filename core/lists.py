@@ -227,15 +227,26 @@ def read(user_id: str, *, narrowing: Narrowing) -> Statement[StoredList | None]:
     return Statement(_READ, {**narrowed(narrowing), "user_id": user_id, "kind": RecommendPayload.kind}, read_rows)
 
 
-# The document of a list that is stored nowhere: a worker's answer to a request.
+# A list that is stored nowhere: a worker's answer to a request.
 _SHOW: LiteralString = (
-    "SELECT coalesce(("
+    """
+SELECT coalesce(shown.entries, '[]'::jsonb) AS entries,
+       (SELECT algorithm FROM model_versions WHERE id = %(model_version_id)s) AS algorithm
+FROM (SELECT %(entries)s::jsonb AS entries, %(user_id)s::text AS user_id) AS given LEFT JOIN LATERAL ("""
     + SHOWN
-    + "), '[]'::jsonb) AS entries FROM (SELECT %(entries)s::jsonb AS entries, %(user_id)s::text AS user_id) AS given"
+    + ") AS shown ON true"
 )
 
 
-def show(entries: Sequence[Row], *, user_id: str | None, narrowing: Narrowing) -> Statement[list[StoredEntry]]:
-    """Entries as they are shown, without those that are hidden or that the user met meanwhile."""
-    params = {**narrowed(narrowing), "offset": 0, "entries": Jsonb(list(entries)), "user_id": user_id}
-    return Statement(_SHOW, params, lambda rows: [stored_entry(entry) for entry in rows[0]["entries"]])
+def show(
+    entries: Sequence[Row], *, model_version_id: int | None, user_id: str | None, narrowing: Narrowing
+) -> Statement[tuple[list[StoredEntry], str | None]]:
+    """Entries as they are shown, without those that are hidden or that the user met meanwhile; and the model's algorithm."""
+    params = {
+        **narrowed(narrowing),
+        "offset": 0,
+        "entries": Jsonb(list(entries)),
+        "user_id": user_id,
+        "model_version_id": model_version_id,
+    }
+    return Statement(_SHOW, params, lambda rows: ([stored_entry(entry) for entry in rows[0]["entries"]], rows[0]["algorithm"]))

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.identifiers import EntityId
+from core.narrowing import Narrowing
 from core.topology import QueueName
 
 Algorithm = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
@@ -86,6 +87,19 @@ class RecommendManyPayload(Payload):
     )
 
 
+class RankPayload(Payload):
+    """Answer one request for a list that no stored one can be: of a user, or of whoever just looked at some items."""
+
+    kind = "rank"
+    queue = "interactive"
+    max_attempts = 1
+
+    user_id: EntityId | None = None
+    item_ids: tuple[EntityId, ...] = Field(default=(), max_length=100, description="What was looked at; without a user.")
+    surface: Literal["ranked", "session", "similar"] = "ranked"
+    narrowing: Narrowing = Narrowing()
+
+
 class RefreshListsPayload(Payload):
     """Compute the lists of all users, in shards that run on as many workers as there are."""
 
@@ -143,6 +157,7 @@ PAYLOADS: Final[dict[str, type[Payload]]] = {
         TrainPayload,
         RecommendPayload,
         RecommendManyPayload,
+        RankPayload,
         RefreshListsPayload,
         RefreshShardPayload,
         CountItemsPayload,

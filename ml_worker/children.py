@@ -21,7 +21,7 @@ from core.artifacts import open_artifacts
 from core.database import make_pool
 from ml_worker.handlers.base import Answer, Context, Job, ReportProgress
 from ml_worker.naming import named_in_log
-from ml_worker.ranking import Ranker
+from ml_worker.ranking import make_ranker
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 
@@ -116,7 +116,7 @@ def _work(pipe: Connection, settings: WorkerSettings, handlers: str, kind: str, 
     try:
         with named_in_log([job.task for job in batch]), make_pool(settings.database_url.get_secret_value(), max_size=2) as pool:
             registry = Registry(open_artifacts(settings))
-            ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
+            ranker = make_ranker(pool, registry, settings)
             context = Context(pool, registry, ranker, settings, progress=lambda done, note=None: pipe.send(("progress", done, note)))
             answers = import_module(handlers).HANDLERS[kind].run(batch, context)
         pipe.send(("answers", list(answers)))

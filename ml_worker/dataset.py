@@ -123,11 +123,15 @@ def read_arrivals(connection: Connection[Any], *, after: int = LAST_ID) -> Arriv
 
 @dataclass(frozen=True, slots=True)
 class UserHistories:
-    """The histories of the users that exist, in the order of `user_ids`; `counts` are their interactions."""
+    """The histories of the users that exist, in the order of `user_ids`; `counts` are their interactions.
+
+    `preferred` are the categories that those chose who have no event a model knows of.
+    """
 
     user_ids: list[str]
     counts: list[int]
     histories: Histories
+    preferred: list[tuple[str, ...]]
 
 
 _HISTORIES = """
@@ -164,15 +168,23 @@ def read_histories(
             times.append(time)
     told = strength(np.array(types, dtype=np.intp), np.array(values, dtype=np.float32), weights)
     histories = Histories.from_events(rows, items, told, times, shape=(len(counts), len(columns)))
-    return UserHistories(list(rows_of), counts, histories)
+    return UserHistories(list(rows_of), counts, histories, _read_preferred(connection, rows_of, histories))
 
 
-def read_hidden(connection: Connection[Any], columns: Mapping[str, int]) -> NDArray[np.bool_]:
-    """Which columns of a model must not be recommended now because their items are hidden."""
-    is_hidden = np.zeros(len(columns), dtype=np.bool_)
-    hidden = (columns.get(row[0]) for row in connection.execute("SELECT id FROM items WHERE is_hidden"))
-    is_hidden[[column for column in hidden if column is not None]] = True
-    return is_hidden
+def _read_preferred(connection: Connection[Any], rows_of: Mapping[str, int], histories: Histories) -> list[tuple[str, ...]]:
+    preferred: list[tuple[str, ...]] = [()] * len(rows_of)
+    silent = [user_id for user_id, row in rows_of.items() if histories.offsets[row] == histories.offsets[row + 1]]
+    if silent:
+        for user_id, chosen in connection.execute("SELECT id, preferred_categories FROM users WHERE id = ANY(%s)", (silent,)):
+            preferred[rows_of[user_id]] = tuple(chosen)
+    return preferred
+
+
+def session_histories(item_ids: Sequence[str], *, columns: Mapping[str, int]) -> UserHistories:
+    """The history of somebody without a name who liked these items, in this order."""
+    known = [columns[item_id] for item_id in item_ids if item_id in columns]
+    histories = Histories.from_events(np.zeros(len(known)), known, np.ones(len(known)), shape=(1, len(columns)))
+    return UserHistories(["session"], [0], histories, [()])
 
 
 def count_users(connection: Connection[Any]) -> int:

@@ -29,7 +29,7 @@ from ml_worker.handlers.registry import HANDLERS
 from ml_worker.health import Checkup
 from ml_worker.leases import Leases
 from ml_worker.pulling import pull_at_start
-from ml_worker.ranking import Ranker
+from ml_worker.ranking import make_ranker
 from ml_worker.recommenders.registry import plugins
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
@@ -103,7 +103,7 @@ class Worker:
 
     def _slots(self, pool: Pool, leases: Leases) -> list[Slot]:
         settings, registry = self._settings, self._registry
-        ranker = Ranker(pool, registry, weights=settings.interaction_weights, list_length=settings.list_length)
+        ranker = make_ranker(pool, registry, settings)
         context = Context(pool, registry, ranker, settings, progress=_ignore)
         children = Children(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"

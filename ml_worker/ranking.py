@@ -1,18 +1,30 @@
-"""Makes the lists that are stored: live histories through the live model, with a reason for every entry."""
+"""Makes lists: live histories through a model, put in order for the request, with a reason for every entry."""
 
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection
 
 from core.database import Pool, transaction
+from core.list_ids import Origin, new_list_id
 from core.lists import ComputedList, Entry, Reason
-from ml_worker import dataset
-from ml_worker.recommenders.base import Ranking
+from core.messages import RankPayload
+from ml_worker import dataset, reranking
+from ml_worker.catalogue import Catalogue, Catalogues
+from ml_worker.dataset import UserHistories
+from ml_worker.recommenders.base import TILE_SCORES, Ranking
+from ml_worker.recommenders.interactions import Histories
+from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 from ml_worker.registry import ModelUnusable, Registry, ServedModel
+from ml_worker.settings import WorkerSettings
+
+TILE_ROWS: Final = 256
+POOL: Final = 4
+"""Diversity and caps choose among so many times more than are asked for."""
 
 
 class NoModel(Exception):
@@ -24,6 +36,38 @@ class NoModel(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """The answer to a request: entries in order, and what to know of them."""
+
+    list: ComputedList
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one ranking looks at: a model, the catalogue, who asks, and which items are new."""
+
+    model: ServedModel
+    catalogue: Catalogue
+    read: UserHistories
+    is_new: NDArray[np.bool_]
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        """The model's scores; items it does not know are not offered [users × items of the catalogue]."""
+        scores = np.full((len(histories), len(self.catalogue.item_ids)), NOT_OFFERED, dtype=np.float32)
+        scores[:, : self.catalogue.known] = self.model.recommender.scores(histories)
+        return scores
+
+    def profiles(self, rows: slice) -> NDArray[np.float32]:
+        """How much the users like each category, or chose it [users × categories]."""
+        liked = self.read.histories.matrix[rows].maximum(0)
+        profiles: NDArray[np.float32] = np.asarray((liked @ self.catalogue.categories[: self.catalogue.known]).todense(), dtype=np.float32)
+        for row, chosen in enumerate(self.read.preferred[rows]):
+            profiles[row] += self.catalogue.chosen(chosen)
+        return profiles
+
+
+@dataclass(frozen=True, slots=True)
 class Ranker:
     """Computes lists of `list_length` entries; `weights` say how strongly each interaction type speaks."""
 
@@ -31,32 +75,100 @@ class Ranker:
     registry: Registry
     weights: dict[str, float]
     list_length: int
+    new_share: float = 0.0
+    new_days: float = 30.0
+    catalogues: Catalogues = field(default_factory=Catalogues)
+    clock: Callable[[], float] = time.time
 
     def compute(self, user_ids: Sequence[str]) -> dict[str, ComputedList]:
         """The lists of those of the users that exist, by user id. Raises `NoModel`, before the first training for instance."""
         with transaction(self.pool) as connection:
             model = self._model(connection)
             read = dataset.read_histories(connection, user_ids, columns=model.columns, weights=self.weights)
-            is_hidden = dataset.read_hidden(connection, model.columns)
-        recommender = model.recommender
-        rankings = recommender.recommend(read.histories, count=self.list_length, exclude=is_hidden)
-        explanations = recommender.explain(read.histories, rankings)
-        is_personal = recommender.is_personal(read.histories)
+            view = self._view(connection, model, read)
+        step = max(1, min(TILE_ROWS, TILE_SCORES // max(1, len(view.catalogue.item_ids))))
+        made: dict[str, ComputedList] = {}
+        for start in range(0, len(read.user_ids), step):
+            made |= self._tile(view, slice(start, min(start + step, len(read.user_ids))))
+        return made
+
+    def rank(self, payload: RankPayload) -> Ranked:
+        """The list that a request asks for, which no stored one can be. Raises `NoModel`."""
+        with transaction(self.pool) as connection:
+            model = self._model(connection, payload.narrowing.model_version)
+            if payload.user_id is None:
+                read = dataset.session_histories(payload.item_ids, columns=model.columns)
+            else:
+                read = dataset.read_histories(connection, [payload.user_id], columns=model.columns, weights=self.weights)
+            view = self._view(connection, model, read)
+        if not read.user_ids:
+            raise NoModel("user_not_found", f"there is no user {payload.user_id!r} any more")
+        return self._answer(view, payload)
+
+    def _tile(self, view: _View, rows: slice) -> dict[str, ComputedList]:
+        read, histories = view.read, view.read.histories.take(np.arange(rows.start, rows.stop))
+        scores, is_personal = view.scores(histories), view.model.recommender.is_personal(histories)
+        profiles = view.profiles(rows)
+        for row in np.flatnonzero(~is_personal & np.array([bool(chosen) for chosen in read.preferred[rows]], dtype=np.bool_)):
+            scores[row] = reranking.led_by(scores[row], view.catalogue.categories @ profiles[row] > 0)
+        _leave_out(scores, histories, ~view.catalogue.is_offered)
+        rankings = [Ranking(*best) for best in best_first(scores, count=self.list_length)]
+        if self.new_share and view.is_new.any():
+            rankings = [
+                _reordered(
+                    ranking, scores[row], self._with_new(view, ranking.items, scores[row], profiles[row], histories.matrix[[row]].indices)
+                )
+                for row, ranking in enumerate(rankings)
+            ]
+        lists = _explained(view, histories, rankings, profiles, is_personal)
         return {
-            user_id: ComputedList(
-                user_id=user_id,
-                list_id=uuid.uuid4(),
-                model_version_id=model.version_id,
-                entries=_entries(model, rankings[row], explanations[row], is_personal=bool(is_personal[row])),
-                is_cold=not is_personal[row],
-                history_count=read.counts[row],
-            )
-            for row, user_id in enumerate(read.user_ids)
+            user_id: _list(view, rows.start + row, Origin("personal", view.model.version_id), lists[row], is_cold=not is_personal[row])
+            for row, user_id in enumerate(read.user_ids[rows])
         }
 
-    def _model(self, connection: Connection[Any]) -> ServedModel:
+    def _with_new(
+        self, view: _View, order: NDArray[np.int32], scores: NDArray[np.float32], profile: NDArray[np.float32], seen: NDArray[np.int32]
+    ) -> list[int]:
+        fresh = _new_first(view, view.is_new, scores, profile, seen)
+        return reranking.with_share(order.tolist(), fresh, share=self.new_share, count=self.list_length)
+
+    def _answer(self, view: _View, payload: RankPayload) -> Ranked:
+        wanted, catalogue, histories = payload.narrowing, view.catalogue, view.read.histories
+        is_personal, profile = bool(view.model.recommender.is_personal(histories)[0]), view.profiles(slice(0, 1))[0]
+        allowed = catalogue.mask(wanted)
+        allowed[[catalogue.columns[item_id] for item_id in payload.item_ids if item_id in catalogue.columns]] = False
+        scores = view.scores(histories)
+        if not is_personal and view.read.preferred[0]:
+            scores[0] = reranking.led_by(scores[0], catalogue.categories @ profile > 0)
+        seen = np.empty(0, dtype=np.int32) if wanted.include_seen else histories.matrix.indices
+        scores[0, ~allowed] = NOT_OFFERED
+        scores[0, seen] = NOT_OFFERED
+        count = wanted.offset + wanted.count
+        is_chosen = wanted.diversity is not None or wanted.max_per_category is not None
+        ranking = Ranking(*best_first(scores, count=count * POOL if is_chosen else count)[0])
+        order = ranking.items.tolist()
+        if wanted.diversity:
+            chosen = reranking.diverse(ranking.items, ranking.scores, catalogue.categories, diversity=wanted.diversity, count=len(order))
+            order = [order[place] for place in chosen]
+        if len(order) < count:  # items newer than the model, which it cannot score
+            order += _new_first(view, allowed & (np.arange(len(allowed)) >= catalogue.known), scores[0], profile, seen)
+        if wanted.max_per_category is not None:
+            order = reranking.capped(order, catalogue.categories, cap=wanted.max_per_category, count=count)
+        share = self.new_share if wanted.new_share is None else wanted.new_share
+        fresh = _new_first(view, view.is_new & allowed, scores[0], profile, seen) if share and wanted.max_per_category is None else []
+        order = reranking.with_share(order, fresh, share=share, count=count)[wanted.offset :]
+        hints = (f"nothing was released or added in the last {self.new_days:g} days",) if wanted.new_share and not fresh else ()
+        lists = _explained(view, histories, [_reordered(ranking, scores[0], order)], profile[None, :], np.array([is_personal]))
+        origin = Origin(payload.surface, view.model.version_id)
+        return Ranked(_list(view, 0, origin, lists[0], is_cold=not is_personal), hints)
+
+    def _view(self, connection: Connection[Any], model: ServedModel, read: UserHistories) -> _View:
+        catalogue = self.catalogues.current(connection, model)
+        return _View(model, catalogue, read, catalogue.is_new(now=self.clock(), days=self.new_days))
+
+    def _model(self, connection: Connection[Any], version_id: int | None = None) -> ServedModel:
         try:
-            model = self.registry.current(connection)
+            model = self.registry.current(connection) if version_id is None else self.registry.version(connection, version_id)
         except ModelUnusable as error:
             raise NoModel("model_unusable", str(error)) from error
         if model is None:
@@ -64,20 +176,89 @@ class Ranker:
         return model
 
 
-def _entries(
-    model: ServedModel, ranking: Ranking, explanations: Sequence[np.ndarray[tuple[int], np.dtype[np.int32]]], *, is_personal: bool
-) -> tuple[Entry, ...]:
-    item_ids = model.recommender.item_ids
-    return tuple(
-        Entry(
-            item_id=item_ids[item],
-            score=float(score),
-            source="personal" if is_personal else "popular",
-            reason=_reason([item_ids[spoke] for spoke in speaking]),
-        )
-        for item, score, speaking in zip(ranking.items, ranking.scores, explanations, strict=True)
+def make_ranker(pool: Pool, registry: Registry, settings: WorkerSettings) -> Ranker:
+    """The ranker of a process."""
+    return Ranker(
+        pool,
+        registry,
+        weights=settings.interaction_weights,
+        list_length=settings.list_length,
+        new_share=settings.new_share,
+        new_days=settings.new_days,
     )
 
 
-def _reason(item_ids: list[str]) -> Reason:
-    return Reason("because_you_watched", tuple(item_ids)) if item_ids else Reason("popular")
+def _leave_out(scores: NDArray[np.float32], histories: Histories, hidden: NDArray[np.bool_]) -> None:
+    seen = histories.matrix
+    scores[np.repeat(np.arange(len(histories)), np.diff(seen.indptr)), seen.indices] = NOT_OFFERED
+    scores[:, hidden] = NOT_OFFERED
+
+
+def _new_first(
+    view: _View, wanted: NDArray[np.bool_], scores: NDArray[np.float32], profile: NDArray[np.float32], seen: NDArray[np.int32]
+) -> list[int]:
+    """The wanted items, best first: in turns those the model scores, and those it cannot, by likeness to the taste and by age."""
+    wanted = wanted.copy()
+    wanted[seen] = False
+    known = np.flatnonzero(wanted[: view.catalogue.known] & np.isfinite(scores[: view.catalogue.known]))
+    scored = known[np.argsort(-scores[known], kind="stable")]
+    late = np.flatnonzero(wanted[view.catalogue.known :]) + view.catalogue.known
+    likeness = reranking.rare(view.catalogue.categories[late]) @ profile if len(late) else np.empty(0)
+    strangers = late[np.lexsort((-view.catalogue.appeared[late], -likeness))]
+    turns = np.concatenate([2 * np.arange(len(scored)), 2 * np.arange(len(strangers)) + 1])
+    merged: list[int] = np.concatenate([scored, strangers])[np.argsort(turns, kind="stable")].tolist()
+    return merged
+
+
+def _reordered(ranking: Ranking, scores: NDArray[np.float32], order: Sequence[int]) -> Ranking:
+    items = np.array(order, dtype=np.int32)
+    shown = scores[items]
+    least = ranking.scores.min() if len(ranking.scores) else np.float32(0)
+    return Ranking(items, np.where(np.isfinite(shown), shown, least).astype(np.float32))
+
+
+def _explained(
+    view: _View, histories: Histories, rankings: Sequence[Ranking], profiles: NDArray[np.float32], is_personal: NDArray[np.bool_]
+) -> list[tuple[Entry, ...]]:
+    """The entries of each ranking, with the reasons of those the model can explain."""
+    known = view.catalogue.known
+    inside = [Ranking(ranking.items[ranking.items < known], ranking.scores[ranking.items < known]) for ranking in rankings]
+    told = view.model.recommender.explain(histories, inside)
+    return [
+        _entries(
+            view, ranking, dict(zip(inside[row].items.tolist(), told[row], strict=True)), profiles[row], is_personal=bool(is_personal[row])
+        )
+        for row, ranking in enumerate(rankings)
+    ]
+
+
+def _entries(
+    view: _View, ranking: Ranking, told: dict[int, NDArray[np.int32]], profile: NDArray[np.float32], *, is_personal: bool
+) -> tuple[Entry, ...]:
+    item_ids, categories, names = view.catalogue.item_ids, view.catalogue.categories, view.catalogue.category_names
+    entries = []
+    for item, score in zip(ranking.items.tolist(), ranking.scores.tolist(), strict=True):
+        speaking = told.get(item, ())
+        if len(speaking):
+            reason = Reason("because_you_watched", tuple(item_ids[spoke] for spoke in speaking))
+        elif view.is_new[item] and item >= view.catalogue.known:
+            reason = Reason("new")
+        else:
+            mine = categories.indices[categories.indptr[item] : categories.indptr[item + 1]]
+            favourite = int(mine[np.argmax(profile[mine])]) if len(mine) else None
+            is_liked = favourite is not None and profile[favourite] > 0
+            reason = Reason("category", category=names[favourite or 0]) if is_liked else Reason("popular")
+        source = "new" if reason.type == "new" else "personal" if is_personal else "popular"
+        entries.append(Entry(item_ids[item], score, source, reason))  # type: ignore[arg-type]
+    return tuple(entries)
+
+
+def _list(view: _View, row: int, origin: Origin, entries: tuple[Entry, ...], *, is_cold: bool) -> ComputedList:
+    return ComputedList(
+        user_id=view.read.user_ids[row],
+        list_id=new_list_id(origin),
+        model_version_id=view.model.version_id,
+        entries=entries,
+        is_cold=is_cold,
+        history_count=view.read.counts[row],
+    )

@@ -72,6 +72,7 @@ class Registry:
         self._served: ServedModel | None = None
         self._unusable: tuple[int, float] | None = None  # a version that could not be loaded, and when to try again
         self._loading = threading.Lock()
+        self._aside: dict[int, ServedModel] = {}  # versions asked for by number, beside the live one
 
     @property
     def served_version(self) -> int | None:
@@ -113,6 +114,24 @@ class Registry:
                 served = self._served
                 if served is None or served.version_id != version_id:
                     served = self._load(version_id, artifact)
+        return served
+
+    def version(self, connection: Connection[Any], version_id: int) -> ServedModel:
+        """A version asked for by its number; two beside the live one are kept in memory. Raises `ModelUnusable`."""
+        served = self._served if self.served_version == version_id else self._aside.get(version_id)
+        if served is not None:
+            return served
+        row = connection.execute("SELECT artifact FROM model_versions WHERE id = %s", (version_id,)).fetchone()
+        if row is None or row[0] is None:
+            raise ModelUnusable(
+                f"there is no model version {version_id}" if row is None else f"model version {version_id} is no longer kept"
+            )
+        with self._loading:
+            try:
+                served = ServedModel(version_id, self.load(row[0]))
+            except UNUSABLE as error:
+                raise ModelUnusable(f"the model version {version_id} cannot be loaded: {error}") from error
+            self._aside = {**dict(list(self._aside.items())[-1:]), version_id: served}
         return served
 
     def load(self, artifact: str) -> Recommender:

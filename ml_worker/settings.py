@@ -49,6 +49,15 @@ class WorkerSettings(CoreSettings):
     worker_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics; 0.0.0.0 for all.")
     worker_port: int = Field(default=0, ge=0, le=65535, description="Port of the worker's health and metrics; 0 serves none.")
     list_length: int = Field(default=100, ge=1, le=1000, description="Entries kept in each stored list.")
+    new_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of each list that new releases have, as far as there are any; a request may say otherwise.",
+    )
+    new_days: float = Field(
+        default=30.0, gt=0, le=3650, description="How many days after its release, or else its addition, an item is new."
+    )
     interaction_weights: dict[str, float] = Field(
         default=DEFAULT_WEIGHTS, description="JSON: how strongly each interaction type speaks for (or, negative, against) an item."
     )

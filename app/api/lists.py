@@ -12,8 +12,9 @@ from pydantic import Field
 
 from app.api.deps import CorrelationId, CurrentAccount, Process
 from app.api.shapes import Answer, Instant
-from app.services.recommendations import Desk
+from app.desk import Desk, MadeList
 from core.identifiers import EntityId
+from core.list_ids import Surface
 from core.lists import ReasonType, Source, StoredEntry
 from core.narrowing import MAX_COUNT, MAX_OFFSET, Name, Narrowing
 from core.topology import QueueName
@@ -72,6 +73,31 @@ def instant(moment: datetime | None) -> str | None:
     return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
+class ListOut(Answer):
+    """A list that belongs to no user."""
+
+    list_id: uuid.UUID = Field(description="Send it back with impressions, clicks and interactions.")
+    surface: Surface
+    model_version: int | None
+    algorithm: str | None
+    is_complete: bool = Field(description="False where more was asked for than could be computed in time.")
+    hints: list[str] = Field(description="What to know of an answer that is empty, or less than was asked for.")
+    entries: list[EntryOut]
+
+
+def list_document(made: MadeList, *, offset: int = 0) -> dict[str, Any]:
+    """A `ListOut` as plain values."""
+    return {
+        "list_id": str(made.list_id),
+        "surface": made.surface,
+        "model_version": made.model_version_id,
+        "algorithm": made.algorithm,
+        "is_complete": made.is_complete,
+        "hints": list(made.hints),
+        "entries": [entry_document(position, entry) for position, entry in enumerate(made.entries, start=offset + 1)],
+    }
+
+
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=1000, description="An `ETag` of an answer before.")]
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The answer is the one whose `ETag` was sent."}}
 
@@ -114,6 +140,21 @@ def get_narrowing(
 Narrowed = Annotated[Narrowing, Depends(get_narrowing)]
 
 
+def get_ordering(
+    *,
+    narrowing: Narrowed,
+    include_seen: Annotated[bool, Query(description="Items the user has met too.")] = False,
+    diversity: Annotated[float | None, Query(ge=0, le=1, description="0: by score alone; 1: as unlike each other as can be.")] = None,
+    new_share: Annotated[float | None, Query(ge=0, le=1, description="Share of the places that new releases get.")] = None,
+    max_per_category: Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="At most so many of each category.")] = None,
+) -> Narrowing:
+    ordering = {"include_seen": include_seen, "diversity": diversity, "new_share": new_share, "max_per_category": max_per_category}
+    return narrowing.model_copy(update=ordering)
+
+
+Ordered = Annotated[Narrowing, Depends(get_ordering)]
+
+
 def get_desk(process: Process, account: CurrentAccount, correlation_id: CorrelationId) -> Desk:
     publisher = process.publisher
 
@@ -122,7 +163,7 @@ def get_desk(process: Process, account: CurrentAccount, correlation_id: Correlat
             publisher.ring(queue, task_id, due_at=time.monotonic())
 
     is_on = publisher is not None and publisher.is_connected
-    return Desk(process.pool, process.finished, ring if is_on else None, str(account.id), correlation_id)
+    return Desk(process.pool, process.finished, ring if is_on else None, str(account.id), correlation_id, process.settings.rank_seconds)
 
 
 AtDesk = Annotated[Desk, Depends(get_desk)]

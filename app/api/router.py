@@ -8,6 +8,7 @@ from app.api.routes import (
     audit,
     batches,
     bundles,
+    discovery,
     health,
     interactions,
     items,
@@ -24,7 +25,22 @@ router = APIRouter()
 router.include_router(health.router)
 
 # Kinds and batches before tasks, and bundles before models, whose ids are matched by anything.
-for resource in (accounts, users, items, interactions, recommendations, kinds, batches, tasks, results, schedules, bundles, models, audit):
+for resource in (
+    accounts,
+    users,
+    items,
+    interactions,
+    discovery,
+    recommendations,
+    kinds,
+    batches,
+    tasks,
+    results,
+    schedules,
+    bundles,
+    models,
+    audit,
+):
     router.include_router(resource.router, prefix=PREFIX)
 
 IMPORT_PATH = f"{PREFIX}/models/import"

@@ -1,45 +1,20 @@
 """The list of a user as it is answered: stored, waited for, or the first one of a stranger."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from psycopg import AsyncConnection
-
+from app.desk import Desk, Unanswered
 from app.errors import UserNotFound
-from app.notifications import FinishedTasks
-from core import charts, lists, tasks
-from core.database import AsyncPool, async_transaction
+from app.model_errors import ModelNotFound
+from core import charts, lists
+from core.database import AsyncPool
 from core.list_ids import Origin, new_list_id
 from core.lists import StoredEntry, StoredList
-from core.messages import Payload, RecommendPayload
+from core.messages import RankPayload, RecommendPayload
 from core.narrowing import Narrowing
 from core.statement import Statement
-from core.topology import QueueName
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where a request is answered from, and in whose name work is asked for; `ring` wakes a worker through the broker, if there is one."""
-
-    pool: AsyncPool
-    finished: FinishedTasks
-    ring: Callable[[QueueName, uuid.UUID], None] | None
-    owner: str
-    correlation_id: str
-
-    async def ask(self, payload: Payload, **options: Any) -> uuid.UUID | None:
-        """Submit a task and wake a worker for it; None if another one is in its way."""
-        statement = tasks.submit(payload, owner=self.owner, correlation_id=self.correlation_id, is_rung=self.ring is not None, **options)
-        async with async_transaction(self.pool) as connection:
-            submitted = await statement.run_async(connection)
-        if submitted is None:
-            return None
-        if self.ring is not None and submitted.outcome == "created":
-            self.ring(payload.queue, submitted.id)
-        return submitted.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +37,45 @@ class Shown:
 async def read_list(desk: Desk, *, user_id: str, narrowing: Narrowing, wait_seconds: float, is_strict: bool) -> Shown:
     """The list of a user. Where the stored one is stale or missing and there is time to wait, a new one is asked for first.
 
-    Who is not known gets what is popular. Raises `UserNotFound` for them if that is asked for.
+    What the stored list cannot answer is computed by a worker; if that takes too long, the best stored answer says so.
+    Who is not known gets what is popular. Raises `UserNotFound` for them if that is asked for, `ModelNotFound`.
     """
     stored = await _read(desk.pool, user_id, narrowing)
     if stored is None:
         if is_strict:
             raise UserNotFound(user_id)
-        return await _hinted(desk.pool, await _cold(desk.pool, user_id, narrowing, None), narrowing)
+        return await _hinted(desk.pool, await _cold(desk, user_id, narrowing, None), narrowing)
     if stored.is_stale and wait_seconds > 0:
         task_id = await desk.ask(RecommendPayload(user_id=user_id))
         if task_id is not None:
             await desk.finished.wait(task_id, seconds=wait_seconds)
         stored = await _read(desk.pool, user_id, narrowing) or stored
-    shown = await _cold(desk.pool, user_id, narrowing, stored) if stored.list_id is None else _shown(stored, stored.list_id)
-    return await _hinted(desk.pool, shown, narrowing)
+    shown = await _cold(desk, user_id, narrowing, stored) if stored.list_id is None else _shown(stored, stored.list_id)
+    shown = await _hinted(desk.pool, shown, narrowing)
+    is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
+    if (is_short and not shown.hints) or narrowing.is_reordered:
+        return await _ranked(desk, shown, narrowing)
+    return shown
+
+
+async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:
+    answer = await desk.rank(RankPayload(user_id=stored.user_id, narrowing=narrowing))
+    if isinstance(answer, Unanswered):
+        if narrowing.model_version is not None and answer.code == "model_unusable":
+            raise ModelNotFound(narrowing.model_version)
+        hint = f"{answer.why}; this is what the stored list has"
+        return replace(stored, is_complete=False, hints=(*stored.hints, hint))
+    return replace(
+        stored,
+        list_id=answer.list_id,
+        model_version_id=answer.model_version_id,
+        algorithm=answer.algorithm,
+        computed_at=datetime.now(UTC),
+        is_cold=answer.is_cold,
+        is_stale=False,
+        entries=answer.entries,
+        hints=(*stored.hints, *answer.hints),
+    )
 
 
 async def _read(pool: AsyncPool, user_id: str, narrowing: Narrowing) -> StoredList | None:
@@ -97,11 +97,11 @@ def _shown(stored: StoredList, list_id: uuid.UUID) -> Shown:
     )
 
 
-async def _cold(pool: AsyncPool, user_id: str, narrowing: Narrowing, stored: StoredList | None) -> Shown:
+async def _cold(desk: Desk, user_id: str, narrowing: Narrowing, stored: StoredList | None) -> Shown:
     """What is popular, led by the categories the user chose; for a user that is not known, or whose first list is yet to come."""
-    async with pool.connection() as connection:
+    await desk.count_first()
+    async with desk.pool.connection() as connection:
         preferred = await _preferred(user_id).run_async(connection) if stored else ()
-        await _count_first(connection)
         entries = await charts.read("popular", narrowing=narrowing, user_id=user_id, preferred=preferred).run_async(connection)
     # The same for a day, so that whoever looks again and again sees no new list where there is none.
     list_id = new_list_id(Origin("cold"), seed=f"{user_id} {datetime.now(UTC).date()}")
@@ -112,12 +112,6 @@ async def _cold(pool: AsyncPool, user_id: str, narrowing: Narrowing, stored: Sto
 def _preferred(user_id: str) -> Statement[tuple[str, ...]]:
     sql = "SELECT preferred_categories FROM users WHERE id = %(user_id)s"
     return Statement(sql, {"user_id": user_id}, lambda rows: tuple(rows[0]["preferred_categories"]) if rows else ())
-
-
-async def _count_first(connection: AsyncConnection[Any]) -> None:
-    """Workers count the items; before they ever did, there are few enough to do it here."""
-    if not await charts.has_counts().run_async(connection):
-        await charts.count_items().run_async(connection)
 
 
 async def _hinted(pool: AsyncPool, shown: Shown, narrowing: Narrowing) -> Shown:

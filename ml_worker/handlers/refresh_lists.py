@@ -5,7 +5,7 @@ from math import ceil
 
 from core import tasks
 from core.database import transaction
-from core.messages import RefreshListsPayload, RefreshShardPayload
+from core.messages import CountItemsPayload, Payload, RefreshListsPayload, RefreshShardPayload
 from ml_worker import dataset
 from ml_worker.handlers.base import Answer, Context, Handler, Job, Product
 
@@ -21,9 +21,10 @@ def _plan(job: Job[RefreshListsPayload], context: Context) -> Product:
     with transaction(context.pool) as connection:
         user_count = dataset.count_users(connection)
     shard_count = job.payload.shard_count or max(1, ceil(user_count / USERS_PER_SHARD))
-    shards = [RefreshShardPayload(shard=shard, shard_count=shard_count) for shard in range(shard_count)]
+    shards: list[Payload] = [RefreshShardPayload(shard=shard, shard_count=shard_count) for shard in range(shard_count)]
     effects = tuple(
-        tasks.submit(shard, owner=job.task.owner, parent_id=job.task.id, correlation_id=job.task.correlation_id) for shard in shards
+        tasks.submit(child, owner=job.task.owner, parent_id=job.task.id, correlation_id=job.task.correlation_id)
+        for child in [*shards, CountItemsPayload()]
     )
     return Product({"user_count": user_count, "shard_count": shard_count}, effects=effects)
 

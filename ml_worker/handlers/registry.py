@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ml_worker.handlers import count_items, import_model, recommend, recommend_many, refresh_lists, refresh_shard, train
+from ml_worker.handlers import count_items, import_model, rank, recommend, recommend_many, refresh_lists, refresh_shard, train
 from ml_worker.handlers.base import Handler
 
 HANDLERS: Final[dict[str, Handler[Any]]] = {
@@ -10,6 +10,7 @@ HANDLERS: Final[dict[str, Handler[Any]]] = {
     for handler in (
         count_items.HANDLER,
         import_model.HANDLER,
+        rank.HANDLER,
         recommend.HANDLER,
         recommend_many.HANDLER,
         refresh_lists.HANDLER,

@@ -74,8 +74,3 @@ def test_shards_hold_every_user_once(connection):
     shards = [dataset.read_shard(connection, shard=shard, shard_count=3) for shard in range(3)]
     assert sorted(user for shard in shards for user in shard) == sorted(f"u{n}" for n in range(1, 201))
     assert min(len(shard) for shard in shards) > 40
-
-
-def test_hidden_items_are_marked(connection, events):
-    connection.execute("UPDATE items SET is_hidden = true WHERE id IN ('film-b', 'film-c')")
-    assert dataset.read_hidden(connection, {"film-a": 0, "film-b": 1}).tolist() == [False, True]

@@ -10,11 +10,12 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import Field
 
 from app.api.deps import CurrentAccount, Process, Services, acts_for_anybody, check_may_act_for
-from app.api.lists import NOT_MODIFIED, AtDesk, EntryOut, IfNoneMatch, Narrowed, entry_document, instant, tagged
+from app.api.lists import NOT_MODIFIED, AtDesk, EntryOut, IfNoneMatch, Ordered, entry_document, instant, tagged
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant
 from app.changes import ListSight
 from app.errors import Forbidden, NotAuthenticated, UserNotFound
+from app.model_errors import ModelNotFound
 from app.services import recommendations
 from app.services.recommendations import Shown
 from core.identifiers import EntityId
@@ -53,14 +54,15 @@ class NewListOut(Answer):
     "/{user_id}",
     summary="The list of a user",
     response_model=RecommendationsOut,
-    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound)},
+    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound, ModelNotFound)},
 )
 async def read_recommendations(
     *,
     user_id: EntityId,
     account: CurrentAccount,
     desk: AtDesk,
-    narrowing: Narrowed,
+    narrowing: Ordered,
+    model: Annotated[int | None, Query(ge=1, lt=2**63, description="A certain model version (admin).")] = None,
     fresh: Annotated[bool, Query(description="Wait for a list that knows everything the user did.")] = False,
     wait: Annotated[float | None, Query(ge=0, le=30, description="Seconds to wait for it; with `fresh` 5 unless said otherwise.")] = None,
     strict: Annotated[bool, Query(description="404 for a user that is not known, instead of what is popular.")] = False,
@@ -71,6 +73,9 @@ async def read_recommendations(
     With `fresh` or `wait`, a list that is stale or missing is computed anew first.
     """
     check_may_act_for(account, user_id)
+    if model is not None and account.role != "admin":
+        raise Forbidden("Only the role admin may choose the model version.")
+    narrowing = narrowing.model_copy(update={"model_version": model})
     seconds = wait if wait is not None else FRESH_SECONDS if fresh else 0.0
     shown = await recommendations.read_list(
         desk,

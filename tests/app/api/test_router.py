@@ -53,6 +53,7 @@ def test_the_examples_of_bodies_are_accepted(document, admin, client, films):
     for path, name in (("/items", "ItemCreate"), ("/users", "UserCreate"), ("/interactions", "InteractionCreate")):
         answer = admin.post(path, examples.pop(name))
         assert answer.status_code == 201, answer.text
+    assert admin.post("/recommendations/session", examples.pop("SessionCreate")).status_code == 200
     for example in document["components"]["schemas"]["TaskCreate"]["examples"]:
         assert admin.post("/tasks", example).status_code == 202
     batch = admin.post("/tasks/batch", examples.pop("BatchCreate"))

@@ -1,0 +1,119 @@
+"""Lists beside a user's own: charts, similar items, sessions, and the rows of a whole page."""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.desk import Desk, MadeList, Unanswered
+from app.errors import ItemNotFound
+from core import charts, lists, similar
+from core.charts import Chart
+from core.list_ids import Origin, Surface, new_list_id
+from core.lists import StoredEntry
+from core.messages import RankPayload
+from core.narrowing import Narrowing
+
+STORED = Narrowing(count=100)
+"""As much of a stored list as can be asked for at once."""
+
+
+async def read_chart(desk: Desk, chart: Chart, *, narrowing: Narrowing, user_id: str | None = None) -> MadeList:
+    """A chart, without what the user has met."""
+    await desk.count_first()
+    async with desk.pool.connection() as connection:
+        entries = await charts.read(chart, narrowing=narrowing, user_id=user_id).run_async(connection)
+        unknown = (
+            await charts.unknown_categories(narrowing.categories).run_async(connection) if narrowing.categories and not entries else []
+        )
+    hints = [f"no item has the category {category!r}; GET /categories lists those there are" for category in unknown]
+    if narrowing.is_contradictory:
+        hints.append(f"year_from ({narrowing.year_from}) is after year_to ({narrowing.year_to}): no item can be in both")
+    return MadeList(new_list_id(Origin(chart)), chart, None, None, entries, hints=tuple(hints))
+
+
+async def read_similar(desk: Desk, item_id: str, *, narrowing: Narrowing, user_id: str | None) -> MadeList:
+    """Items similar to one by the live model, computed the first time; by category alone where no worker answers.
+
+    Raises `ItemNotFound`.
+    """
+    async with desk.pool.connection() as connection:
+        stored = await similar.read(item_id, narrowing=narrowing, user_id=user_id).run_async(connection)
+        if stored is None:
+            raise ItemNotFound(item_id)
+    if stored.list_id is None:
+        payload = RankPayload(item_ids=(item_id,), surface="similar", narrowing=STORED)
+        answer = await desk.rank(payload)
+        if isinstance(answer, Unanswered):
+            return await _alike(desk, item_id, stored.categories, narrowing, answer)
+        async with desk.pool.connection() as connection:
+            stored = await similar.read(item_id, narrowing=narrowing, user_id=user_id).run_async(connection) or stored
+        if stored.list_id is None:  # another model went live in this moment
+            return replace(answer, entries=answer.entries[: narrowing.count])
+    return MadeList(stored.list_id, "similar", stored.model_version_id, stored.algorithm, stored.entries)
+
+
+async def _alike(desk: Desk, item_id: str, categories: Sequence[str], narrowing: Narrowing, unanswered: Unanswered) -> MadeList:
+    wanted = narrowing.categories or tuple(categories)[:20]
+    alike = narrowing.model_copy(update={"categories": wanted, "exclude": (*narrowing.exclude, item_id)})
+    made = await read_chart(desk, "popular", narrowing=alike)
+    return replace(made, is_complete=False, hints=(*made.hints, f"{unanswered.why}; these share a category with the item"))
+
+
+async def read_session(desk: Desk, item_ids: Sequence[str], *, narrowing: Narrowing) -> MadeList:
+    """A list for somebody without a name who looked at these items; what is popular where no worker answers."""
+    answer = await desk.rank(RankPayload(item_ids=tuple(item_ids), surface="session", narrowing=narrowing))
+    if not isinstance(answer, Unanswered):
+        return answer
+    popular = await read_chart(desk, "popular", narrowing=narrowing.model_copy(update={"exclude": (*narrowing.exclude, *item_ids)}))
+    return replace(popular, is_complete=False, hints=(*popular.hints, f"{answer.why}; this is what is popular"))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the page: `subject` is the item or the category it is about."""
+
+    kind: str
+    subject: str | None
+    title: str | None
+    made: MadeList
+
+
+async def read_page(desk: Desk, user_id: str, *, row_count: int, count: int) -> tuple[bool, list[Row]]:
+    """Whether the user is known by now, and the rows of the page: own list, because you watched, categories, charts.
+
+    The rows about films and categories are the parts of the user's own list that these speak for, so that a whole page is
+    one stored list and three charts.
+    """
+    async with desk.pool.connection() as connection:
+        stored = await lists.read(user_id, narrowing=STORED).run_async(connection)
+    entries = stored.entries if stored else []
+    rows = []
+    if stored is not None and stored.list_id is not None:
+        rows = _own_rows(stored.list_id, stored.model_version_id, stored.algorithm, entries, row_count=row_count, count=count)
+    names: tuple[Chart, ...] = ("trending", "newest", "popular")
+    for chart in names:
+        made = await read_chart(desk, chart, narrowing=Narrowing(count=count), user_id=user_id)
+        if made.entries:
+            rows.append(Row(chart, None, None, made))
+    return stored is None or stored.is_cold or stored.list_id is None, rows
+
+
+def _own_rows(
+    list_id: uuid.UUID, version: int | None, algorithm: str | None, entries: list[StoredEntry], *, row_count: int, count: int
+) -> list[Row]:
+    def made(part: list[StoredEntry], surface: Surface) -> MadeList:
+        own = list_id if surface == "personal" else new_list_id(Origin(surface, version or 0))
+        return MadeList(own, surface, version, algorithm, part[:count])
+
+    rows = [Row("for_you", None, None, made(entries, "personal"))]
+    spoke = Counter(entry.reason_items[0]["item_id"] for entry in entries if entry.reason_items)
+    titles = {named["item_id"]: named["title"] for entry in entries for named in entry.reason_items}
+    for item_id, _ in spoke.most_common(row_count):
+        part = [entry for entry in entries if any(named["item_id"] == item_id for named in entry.reason_items)]
+        rows.append(Row("because_you_watched", item_id, titles[item_id], made(part, "row")))
+    liked = Counter(category for entry in entries[:30] for category in entry.categories)
+    for category, _ in liked.most_common(row_count):
+        part = [entry for entry in entries if category in entry.categories]
+        rows.append(Row("category", category, category, made(part, "row")))
+    return rows

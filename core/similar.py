@@ -1,0 +1,65 @@
+"""The stored lists of similar items as statements: one for an item, made when it is first asked for with a model."""
+
+import uuid
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg.types.json import Jsonb
+
+from core import lists
+from core.lists import SHOWN, ComputedList, StoredEntry, narrowed, stored_entry
+from core.narrowing import Narrowing
+from core.statement import Row, Statement, nothing
+
+_WRITE = """
+INSERT INTO similar_items (item_id, list_id, model_version_id, entries, computed_at)
+SELECT id, %(list_id)s, %(model_version_id)s, %(entries)s, clock_timestamp() FROM items WHERE id = %(item_id)s
+ON CONFLICT (item_id) DO UPDATE SET
+    list_id = excluded.list_id, model_version_id = excluded.model_version_id, entries = excluded.entries, computed_at = excluded.computed_at
+"""
+
+
+def write(item_id: str, made: ComputedList) -> Statement[None]:
+    """Store what is similar to an item in place of what was."""
+    entries = Jsonb([lists.document(entry) for entry in made.entries])
+    params = {"item_id": item_id, "list_id": made.list_id, "model_version_id": made.model_version_id, "entries": entries}
+    return Statement(_WRITE, params, nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSimilar:
+    """What is known of the items similar to one: `list_id` is None, and there are no entries, where the live model has not said yet."""
+
+    item_id: str
+    categories: list[str]
+    list_id: uuid.UUID | None
+    model_version_id: int | None
+    algorithm: str | None
+    entries: list[StoredEntry]
+
+
+_READ: LiteralString = (
+    """
+SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, coalesce(shown.entries, '[]'::jsonb) AS entries
+FROM items
+LEFT JOIN (
+    SELECT similar_items.*, algorithm FROM similar_items JOIN model_versions ON model_versions.id = model_version_id AND status = 'live'
+) AS said ON said.item_id = items.id
+LEFT JOIN LATERAL (SELECT said.entries, %(user_id)s::text AS user_id) AS given ON true
+LEFT JOIN LATERAL ("""
+    + SHOWN
+    + """) AS shown ON true
+WHERE items.id = %(item_id)s AND NOT items.is_hidden
+"""
+)
+
+
+def read(item_id: str, *, narrowing: Narrowing, user_id: str | None = None) -> Statement[StoredSimilar | None]:
+    """What is similar to an item, without what the user has met; None if there is no such item."""
+
+    def read_rows(rows: list[Row]) -> StoredSimilar | None:
+        if not rows:
+            return None
+        return StoredSimilar(**{**rows[0], "entries": [stored_entry(entry) for entry in rows[0]["entries"]]})
+
+    return Statement(_READ, {**narrowed(narrowing), "item_id": item_id, "user_id": user_id}, read_rows)

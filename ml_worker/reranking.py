@@ -1,0 +1,83 @@
+"""From scores to the order shown: diversity, shares of new releases, caps. Pure: arrays in, arrays out."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
+
+
+def diverse(items: NDArray[np.int32], scores: NDArray[np.float32], features: csr_matrix, *, diversity: float, count: int) -> list[int]:
+    """The positions of `count` of the items, chosen by maximal marginal relevance (Carbonell and Goldstein 1998), best first.
+
+    Each is the one of greatest (1 − diversity)·relevance − diversity·(greatest likeness to one chosen before). Relevance is the score
+    scaled to 0…1 among the items, likeness the cosine of the rows of `features` [all items × features] weighed by rarity.
+    """
+    if not len(items):
+        return []
+    spread = float(scores[0] - scores[-1]) if len(scores) else 0.0
+    relevance = (scores - scores.min()) / spread if spread > 0 else np.ones(len(items), dtype=np.float32)
+    rows = rare(features[items])
+    likeness = np.zeros(len(items), dtype=np.float32)
+    left = np.ones(len(items), dtype=np.bool_)
+    chosen: list[int] = []
+    for _ in range(min(count, len(items))):
+        gain = np.where(left, (1 - diversity) * relevance - diversity * likeness, -np.inf)
+        best = int(np.argmax(gain))
+        chosen.append(best)
+        left[best] = False
+        likeness = np.maximum(likeness, np.asarray((rows @ rows[best].T).todense()).ravel())
+    return chosen
+
+
+def rare(features: csr_matrix) -> csr_matrix:
+    """Features weighed by log(rows / rows with it), in rows of length 1; empty rows stay empty."""
+    frequency = np.bincount(features.indices, minlength=features.shape[1])
+    weighed = features @ diags(np.log((features.shape[0] + 1) / np.maximum(frequency, 1)).astype(np.float32))
+    lengths = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
+    return (diags(1 / np.maximum(lengths, 1e-12)) @ weighed).tocsr()
+
+
+def with_share(order: Sequence[int], new: Sequence[int], *, share: float, count: int) -> list[int]:
+    """The first `count` of `order`, where after every place p at least ⌊share·p⌋ are out of `new`, as long as there are any.
+
+    Both are in order of preference; `order` may have new ones already, which count.
+    """
+    is_new, queue, rest = set(new), iter(new if share > 0 else ()), iter(order)
+    taken: dict[int, None] = {}
+
+    def following(source: Iterator[int]) -> int | None:
+        return next((item for item in source if item not in taken), None)
+
+    while len(taken) < count:
+        wants_new = sum(item in is_new for item in taken) < int(share * (len(taken) + 1) + 1e-9)
+        item = following(queue) if wants_new else None
+        item = following(rest) if item is None else item
+        item = following(queue) if item is None else item
+        if item is None:
+            break
+        taken[item] = None
+    return list(taken)
+
+
+def capped(order: Sequence[int], categories: csr_matrix, *, cap: int, count: int) -> list[int]:
+    """The first `count` of `order` of which no category [items × categories] has more than `cap`."""
+    used = np.zeros(categories.shape[1], dtype=np.intp)
+    placed: list[int] = []
+    for item in order:
+        mine = categories.indices[categories.indptr[item] : categories.indptr[item + 1]]
+        if (used[mine] < cap).all():
+            used[mine] += 1
+            placed.append(item)
+            if len(placed) == count:
+                break
+    return placed
+
+
+def led_by(scores: NDArray[np.float32], matches: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Scores with the same order, but every match before every other item [items]."""
+    finite = scores[np.isfinite(scores)]
+    if not len(finite):
+        return scores
+    lift = float(finite.max() - finite.min()) + 1.0
+    return np.where(matches, scores + np.float32(lift), scores).astype(np.float32)

@@ -1,0 +1,159 @@
+"""Charts, similar items, sessions and the whole page over HTTP, with the test in the part of the worker."""
+
+import dataclasses
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.main import create_app
+from core import claims, lists, similar, tasks
+from core.list_ids import Origin, new_list_id
+
+
+@pytest.fixture
+def crowd(connection, films):
+    """m1 is liked by all, m3 by the newest events; m2 is disliked."""
+    connection.execute("INSERT INTO users (id) SELECT 'x' || n FROM generate_series(1, 9) n")
+    told = [("m1", "like", 9, 40), ("m3", "like", 4, 0), ("m2", "dislike", 9, 0)]
+    for item_id, kind, count, days in told:
+        connection.execute(
+            "INSERT INTO interactions (user_id, item_id, type, value, occurred_at)"
+            " SELECT 'x' || n, %s, %s, 1, now() - %s * interval '1 day' FROM generate_series(1, %s) n",
+            (item_id, kind, days, count),
+        )
+    connection.execute("UPDATE items SET released_at = '2020-01-01'")
+    connection.execute("UPDATE items SET released_at = '2024-01-01' WHERE id = 'm4'")
+    return films
+
+
+@pytest.fixture
+def model_version(connection):
+    (model_id,) = connection.execute(
+        "INSERT INTO model_versions (algorithm, artifact, artifact_bytes, training_seconds, status)"
+        " VALUES ('ease', 'x', 1, 1, 'live') RETURNING id"
+    ).fetchone()
+    return model_id
+
+
+@pytest.fixture
+def answering(connection, model_version):
+    """Answer the one `rank` task that the request asks for with these items, as a worker does."""
+
+    def run(ask, item_ids):
+        with ThreadPoolExecutor() as threads:
+            asked = threads.submit(ask)
+            deadline = time.monotonic() + 30
+            while not asked.done():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+                for claimed in claims.claim_next("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks:
+                    _answer(connection, claimed, item_ids, model_version)
+            return asked.result()
+
+    return run
+
+
+def _answer(connection, claimed, item_ids, model_version):
+    surface = claimed.payload["surface"]
+    entries = tuple(lists.Entry(item_id, 1.0, "personal", lists.Reason("popular")) for item_id in item_ids)
+    made = lists.ComputedList("", new_list_id(Origin(surface, model_version)), model_version, entries, is_cold=False, history_count=0)
+    result = {
+        "list_id": str(made.list_id), "model_version": model_version, "is_cold": False, "hints": [],
+        "entries": [lists.document(entry) for entry in entries],
+    }  # fmt: skip
+    with connection.transaction():
+        if surface == "similar":
+            similar.write(claimed.payload["item_ids"][0], made).run(connection)
+        claims.complete([claims.Outcome(claimed.id, claimed.fence, result)]).run(connection)
+        tasks.notify_finished([claimed.id]).run(connection)
+
+
+@pytest.fixture
+def settings(settings):
+    return settings.model_copy(update={"rank_seconds": 20.0})
+
+
+@pytest.fixture
+def api(settings):
+    return create_app(settings)
+
+
+def ids(answer):
+    assert answer.status_code == 200, answer.text
+    return [entry["item"]["id"] for entry in answer.json()["entries"]]
+
+
+def test_charts(visitor, crowd):
+    assert ids(visitor.get("/charts/popular"))[:2] == ["m1", "m3"]
+    assert ids(visitor.get("/charts/trending")) == ["m3", "m1"], "an event counts half after a week"
+    assert ids(visitor.get("/charts/newest"))[0] == "m4"
+    assert ids(visitor.get("/charts/popular", params={"category": "Drama"})) == ["m2", "m4"]
+    visitor.post("/interactions", {"item_id": "m1", "type": "view"})
+    assert ids(visitor.get("/charts/popular", params={"user_id": visitor.user_id}))[0] == "m3"
+    assert visitor.get("/charts/popular", params={"user_id": "x1"}).status_code == 403
+    assert visitor.get("/charts/best").status_code == 422
+
+
+def test_similar_items_are_computed_once(visitor, crowd, answering, connection):
+    first = answering(lambda: visitor.get("/items/m1/similar"), ["m3", "m5", "m4"])
+    assert ids(first) == ["m3", "m4"], "m5 is hidden"
+    assert (first.json()["algorithm"], first.json()["surface"], first.json()["is_complete"]) == ("ease", "similar", True)
+    assert ids(visitor.get("/items/m1/similar")) == ["m3", "m4"]
+    assert connection.execute("SELECT count(*) FROM tasks").fetchone() == (0,), "asked for once, and forgotten with the answer"
+    assert visitor.get("/items/nothing/similar").status_code == 404
+    assert visitor.get("/items/m5/similar").status_code == 404
+
+
+def test_without_a_model_what_shares_a_category_is_shown_and_said_so(visitor, crowd):
+    answer = visitor.get("/items/m2/similar").json()
+    assert answer["is_complete"] is False
+    assert answer["hints"] == ["no model has been trained yet; these share a category with the item"]
+    assert {entry["item"]["id"] for entry in answer["entries"]} == {"m1", "m3", "m4"}
+
+
+def test_a_session_needs_no_user(visitor, crowd, answering):
+    assert ids(answering(lambda: visitor.post("/recommendations/session", {"item_ids": ["m1"]}), ["m4", "m2"])) == ["m4", "m2"]
+    assert visitor.post("/recommendations/session", {"item_ids": []}).status_code == 422
+
+
+def test_what_the_stored_list_cannot_answer_is_computed_within_the_request(visitor, crowd, answering, connection):
+    path = f"/recommendations/{visitor.user_id}"
+    reordered = answering(lambda: visitor.get(path, params={"diversity": 0.5}), ["m2", "m1"])
+    assert ids(reordered) == ["m2", "m1"]
+    assert reordered.json()["is_complete"] is True
+    narrow = answering(lambda: visitor.get(path, params={"category": "Drama", "count": 5}), ["m4"])
+    assert ids(narrow) == ["m4"], "what is stored has too few"
+    assert connection.execute("SELECT count(*) FROM tasks WHERE kind = 'rank'").fetchone() == (0,)
+
+
+def test_if_no_worker_answers_in_time_the_stored_list_is_shown_and_said_so(visitor, crowd, model_version, connection):
+    state = visitor.client.app.state
+    hurried = state.services.settings.model_copy(update={"rank_seconds": 0.1})
+    state.services = dataclasses.replace(state.services, settings=hurried)
+    entries = (lists.Entry("m3", 1.0, "personal", lists.Reason("popular")),)
+    lists.write([lists.ComputedList(visitor.user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=0)]).run(connection)
+    answer = visitor.get(f"/recommendations/{visitor.user_id}", params={"diversity": 1})
+    assert ids(answer) == ["m3"]
+    assert answer.json()["is_complete"] is False
+    assert answer.json()["hints"] == ["no worker answered in time; this is what the stored list has"]
+    assert connection.execute("SELECT state FROM tasks WHERE kind = 'rank'").fetchall() == [("cancelled",)]
+
+
+def test_only_administrators_choose_the_model(visitor, admin, crowd, connection, model_version):
+    assert visitor.get(f"/recommendations/{visitor.user_id}", params={"model": model_version}).status_code == 403
+
+
+def test_the_whole_page_in_one_call(visitor, crowd, connection, model_version):
+    reason = lists.Reason("because_you_watched", ("m2",))
+    entries = (lists.Entry("m1", 2.0, "personal", reason), lists.Entry("m4", 1.0, "personal", lists.Reason("popular")))
+    lists.write([lists.ComputedList(visitor.user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=0)]).run(connection)
+    answer = visitor.get(f"/discover/{visitor.user_id}").json()
+    rows = {(row["kind"], row["subject"]): [entry["item"]["id"] for entry in row["entries"]] for row in answer["rows"]}
+    assert rows["for_you", None] == ["m1", "m4"]
+    assert rows["because_you_watched", "m2"] == ["m1"]
+    assert rows["category", "Drama"] == ["m4"]
+    assert rows["trending", None] == ["m3", "m1"]
+    assert len({row["list_id"] for row in answer["rows"]}) == len(answer["rows"])
+    assert visitor.get("/discover/x1").status_code == 403

@@ -1,0 +1,38 @@
+"""Orders made of scores, on arrays small enough to work out by hand."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from ml_worker import reranking
+
+# Items 0 to 3 are comedies, 4 and 5 dramas, 6 is both.
+FEATURES = csr_matrix(np.array([[1, 0]] * 4 + [[0, 1]] * 2 + [[1, 1]], dtype=np.float32))
+ITEMS, SCORES = np.arange(6, dtype=np.int32), np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5], dtype=np.float32)
+
+
+def test_diversity_brings_what_is_unlike_forward():
+    assert reranking.diverse(ITEMS, SCORES, FEATURES, diversity=0.0, count=6) == [0, 1, 2, 3, 4, 5]
+    assert reranking.diverse(ITEMS, SCORES, FEATURES, diversity=0.7, count=3)[:2] == [0, 4]
+    assert sorted(reranking.diverse(ITEMS, SCORES, FEATURES, diversity=1.0, count=9)) == [0, 1, 2, 3, 4, 5]
+    assert reranking.diverse(ITEMS[:0], SCORES[:0], FEATURES, diversity=0.5, count=3) == []
+
+
+def test_a_share_of_new_items_is_kept_at_every_place():
+    order, new = [0, 1, 2, 3, 4, 5], [5, 9, 8]
+    assert reranking.with_share(order, new, share=0.0, count=4) == [0, 1, 2, 3]
+    assert reranking.with_share(order, new, share=0.5, count=6) == [0, 5, 1, 9, 2, 8]
+    assert reranking.with_share(order, new, share=1.0, count=5) == [5, 9, 8, 0, 1], "when there are no more, the others follow"
+    assert reranking.with_share([5, 9, 0], new, share=0.5, count=3) == [5, 9, 0], "those that stand there anyway count"
+    assert reranking.with_share([], new, share=0.1, count=2) == [5, 9]
+
+
+def test_no_category_has_more_than_its_cap():
+    assert reranking.capped([0, 1, 6, 4, 5], FEATURES, cap=2, count=5) == [0, 1, 4, 5]
+    assert reranking.capped([6, 0, 4], FEATURES, cap=1, count=5) == [6]
+
+
+def test_matches_lead_in_the_same_order_and_what_is_left_out_stays_out():
+    scores = np.array([3.0, 2.0, 1.0, -np.inf], dtype=np.float32)
+    led = reranking.led_by(scores, np.array([False, True, True, True]))
+    assert np.argsort(-led).tolist() == [1, 2, 0, 3]
+    assert np.isneginf(led[3])
