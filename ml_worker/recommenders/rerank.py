@@ -1,9 +1,8 @@
 """The second stage: the candidates of a blend put in order by boosted trees that look at all its parts at once (LambdaMART)."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -15,6 +14,11 @@ from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
 from ml_worker.recommenders.selection import NOT_OFFERED
 from ml_worker.recommenders.state import DamagedModel
+
+if TYPE_CHECKING:
+    import lightgbm
+
+# LightGBM is imported where trees are grown or asked: with what it brings along it takes longer than all else a worker imports.
 
 _TILE_QUESTIONS: Final = 256
 # Fewer questions whose answer is among the candidates teach trees nothing.
@@ -173,6 +177,8 @@ def train_trees(examples: Examples, config: Rerank.Config, progress: Progress) -
     useful = np.flatnonzero(examples.is_right.any(axis=1) & ~examples.is_right.all(axis=1))
     if len(useful) < _FEWEST_QUESTIONS:
         return np.empty(0, dtype=np.uint8)
+    import lightgbm
+
     chosen = examples if len(useful) == len(examples.is_right) else examples.take(useful)
     data = lightgbm.Dataset(
         chosen.table,
@@ -212,7 +218,7 @@ def parameters(config: Rerank.Config) -> dict[str, Any]:
 
 
 def predict(
-    trees: lightgbm.Booster, proposed: Proposed, histories: Histories, known: tuple[NDArray[np.float32], int]
+    trees: "lightgbm.Booster", proposed: Proposed, histories: Histories, known: tuple[NDArray[np.float32], int]
 ) -> NDArray[np.float32]:
     """What the trees say of each candidate [users × candidates]; `known` are the item statistics and the second they count from."""
     statistics, end = known
@@ -223,6 +229,8 @@ def predict(
 
 def said_of(text: NDArray[np.uint8], examples: Examples) -> NDArray[np.float32]:
     """What trees of `train_trees` say of examples [questions × candidates]."""
+    import lightgbm
+
     said = np.asarray(lightgbm.Booster(model_str=text.tobytes().decode()).predict(examples.table, num_threads=1))
     return said.reshape(examples.base.shape).astype(np.float32)
 
@@ -242,9 +250,11 @@ def reorder(proposed: Proposed, said: NDArray[np.float32], mix: float) -> NDArra
     return scores
 
 
-def _read_trees(text: NDArray[np.uint8], width: int) -> lightgbm.Booster | None:
+def _read_trees(text: NDArray[np.uint8], width: int) -> "lightgbm.Booster | None":
     if not len(text):
         return None
+    import lightgbm
+
     try:
         trees = lightgbm.Booster(model_str=text.tobytes().decode())
     except (UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
