@@ -48,7 +48,8 @@ class TrainPayload(Payload):
         default=("als", "popular"),
         min_length=1,
         max_length=8,
-        description="What to train; the first that the gate lets through goes live. A partial training updates what is live instead.",
+        description="What to train, `default` being what is found best by trying; the first that the gate lets through goes live. "
+        "A partial training updates what is live instead.",
     )
     parameters: dict[Algorithm, dict[str, Any]] = Field(
         default_factory=dict,

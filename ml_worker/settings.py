@@ -27,6 +27,9 @@ class WorkerSettings(CoreSettings):
     )
     child_memory_mb: int | None = Field(default=None, ge=64, description="Memory a training may use; without it, whatever there is.")
     child_seconds: float = Field(default=21_600.0, gt=0, description="How long a training may take.")
+    choosing_seconds: float = Field(
+        default=240.0, gt=0, description="How long a training of `default` may try models; what is chosen is trained afterwards."
+    )
     gate_share: float = Field(
         default=0.1, gt=0, lt=0.9, description="Share of the most recent interactions that a freshly trained model is judged on."
     )

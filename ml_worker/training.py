@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ml_worker import gate
+from ml_worker.choice.choose import BUDGET_SECONDS, Choice, choose
 from ml_worker.gate import Exam, Rival
 from ml_worker.recommenders.base import NothingToLearn, Recommender
 from ml_worker.recommenders.interactions import Interactions
@@ -25,6 +26,9 @@ PROCESS_BYTES: Final = 200 << 20
 EVENT_BYTES: Final = 60
 """What an interaction takes while it is read and as arrays."""
 MEGABYTE: Final = 1 << 20
+
+DEFAULT: Final = "default"
+"""The name of whatever is best for the data."""
 
 PARTIAL_USERS: Final = 1000
 """A partial training is judged on no more users than this: it must stay quick."""
@@ -46,11 +50,32 @@ class Report(Protocol):
     def __call__(self, done: float, note: str | None = None) -> None: ...
 
 
-def recipes(algorithms: Sequence[str], parameters: Mapping[str, Mapping[str, Any]]) -> list[Recommender]:
-    """An unfitted recommender for each name. Raises `UnknownAlgorithm` or `InvalidParameters`."""
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Stands for `default` among the recommenders: what to train is found by trying, within a time."""
+
+    budget_seconds: float
+    name: str = DEFAULT
+
+    def choose(self, interactions: Interactions, progress: Report) -> Choice:
+        """The best model for these interactions by their most recent part, or by any part where time says nothing."""
+        choice = choose(interactions, protocol="future", budget_seconds=self.budget_seconds, progress=progress)
+        if choice.report["candidates"]:
+            return choice
+        return choose(interactions, protocol="random", budget_seconds=self.budget_seconds, progress=progress)
+
+
+def recipes(
+    algorithms: Sequence[str], parameters: Mapping[str, Mapping[str, Any]], *, budget_seconds: float = BUDGET_SECONDS
+) -> list[Recommender | Chooser]:
+    """An unfitted recommender for each name, or a chooser for `default`. Raises `UnknownAlgorithm` or `InvalidParameters`."""
+    if DEFAULT in parameters:
+        raise InvalidParameters(
+            f"parameters.{DEFAULT}: the parameters of {DEFAULT} are chosen by trying; name an algorithm to give its own"
+        )
     if unused := sorted(parameters.keys() - set(algorithms)):
         raise InvalidParameters(f"there are parameters for {', '.join(unused)}, which are not among the algorithms to be trained")
-    return [recipe(name, parameters.get(name, {})) for name in algorithms]
+    return [Chooser(budget_seconds) if name == DEFAULT else recipe(name, parameters.get(name, {})) for name in algorithms]
 
 
 def recipe(name: str, parameters: Mapping[str, Any]) -> Recommender:
@@ -64,8 +89,10 @@ def recipe(name: str, parameters: Mapping[str, Any]) -> Recommender:
         raise InvalidParameters(f"parameters.{place}: {first['msg']}") from error
 
 
-def check_memory(models: Sequence[Recommender], interactions: Interactions, *, limit_mb: int | None) -> None:
+def check_memory(asked: Sequence[Recommender | Chooser], interactions: Interactions, *, limit_mb: int | None) -> None:
     """Raise `TooLarge` if the hungriest of the models would not fit into the limit, or without one into this machine."""
+    if not (models := [model for model in asked if isinstance(model, Recommender)]):
+        return
     users, items, events = len(interactions.user_ids), len(interactions.item_ids), len(interactions)
     needs = {model: model.predicted_bytes(model.config, users=users, items=items, events=events) for model in models}
     hungriest = max(models, key=needs.__getitem__)
@@ -104,7 +131,7 @@ class Standard:
 
 
 def train_full(
-    models: Sequence[Recommender],
+    asked: Sequence[Recommender | Chooser],
     interactions: Interactions,
     *,
     live: Live | None,
@@ -117,18 +144,28 @@ def train_full(
     If nothing is live and none of them passes, popularity is added, so that there is something to serve.
     """
     exam = gate.set_exam(interactions, share=standard.share)
+    stages = Stages(progress, 2 * len(asked) + sum(isinstance(model, Chooser) for model in asked) + (live is not None))
+    # Chosen without the slice too: what was chosen by it would be flattered by it.
+    choices = [_choose(model, exam.split.train if exam else interactions, stages) for model in asked]
+    models = [choice.recommender for choice in choices]
     held_out = _live_recipe(live, models[0]) if exam else None
-    stages = Stages(progress, 2 * len(models) + (held_out is not None))
     rivals = _rivals(exam, live, held_out, stages) if exam else []
     trained = []
-    for model in models:
-        judged = _judge(model, exam, rivals, standard, stages)
+    for model, choice in zip(models, choices, strict=True):
+        metrics, verdict = _judge(model, exam, rivals, standard, stages)
+        judged = ({**metrics, "choice": choice.report} if choice.report else metrics, verdict)
         trained.append(_fit(model, interactions, window, judged, stages.next(f"training {model.name}")))
     if live is None and all(model.is_refused for model in trained):
         reason = f"nothing is live and the gate refused {' and '.join(model.name for model in models)}: popularity serves meanwhile"
         fallback = gate.unjudged("") | {"verdict": "passed", "reason": reason}
         trained.append(_fit(Popular(), interactions, window, ({}, fallback), stages.next("counting")))
     return trained
+
+
+def _choose(model: Recommender | Chooser, interactions: Interactions, stages: "Stages") -> Choice:
+    if isinstance(model, Recommender):
+        return Choice(model, {})
+    return model.choose(interactions, stages.next("choosing what to train"))
 
 
 def _live_recipe(live: Live | None, ours: Recommender) -> Recommender | None:

@@ -14,7 +14,7 @@ OUTCOMES = "last_outcome IN ('submitted', 'coalesced', 'skipped', 'refused')"
 # Without a next time: the first dispatcher that sees them knows the time zone.
 SEED = """
 INSERT INTO schedules (name, kind, payload, cron, timezone) VALUES
-    ('full-training', 'train', '{"scope": "full"}', '0 0 * * *', NULL),
+    ('full-training', 'train', '{"scope": "full", "algorithms": ["default"]}', '0 0 * * *', NULL),
     ('partial-training', 'train', '{"scope": "partial"}', '*/15 * * * *', NULL),
     ('refresh-all-lists', 'refresh_lists', '{}', '30 0 * * *', NULL)
 ON CONFLICT (name) DO NOTHING

@@ -61,7 +61,7 @@ def _read(context: Context, *, after: int = dataset.LAST_ID) -> _Read:
 
 
 def _train_full(job: Job[TrainPayload], context: Context) -> Answer:
-    recipes = training.recipes(job.payload.algorithms, job.payload.parameters)
+    recipes = training.recipes(job.payload.algorithms, job.payload.parameters, budget_seconds=context.settings.choosing_seconds)
     read = _read(context)
     known = window(read.interactions, last_id=read.arrivals.last_id)
     training.check_memory(recipes, read.interactions, limit_mb=context.settings.child_memory_mb)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core import lists, model_versions, tasks
+from core.lists import Narrowing
 from core.messages import RecommendPayload, TrainPayload, parse
 from ml_worker import training
 from ml_worker.dataset import read_interactions
@@ -49,6 +50,16 @@ def test_with_too_little_data_the_gate_says_so_and_lets_it_through(connection, c
     assert live(connection)[:2] == (model["id"], "popular")
 
 
+def test_the_default_is_chosen_by_trying_and_says_what_was_tried(connection, catalogue, finish):
+    (model,) = train(finish, algorithms=("default",))["models"]
+    assert model["algorithm"] in {"blend", "rerank", "popular"}
+    choice = connection.execute("SELECT metrics -> 'choice' FROM model_versions WHERE id = %s", (model["id"],)).fetchone()[0]
+    assert choice["model"] == model["algorithm"]
+    assert {tried["family"] for tried in choice["candidates"]} >= {"popular", "ease", "als"}
+    finish(RecommendPayload(user_id="u1"))
+    assert lists.read("u1", narrowing=Narrowing(count=5)).run(connection).algorithm == model["algorithm"]
+
+
 def test_a_partial_training_needs_something_new_and_says_what_it_updated(connection, catalogue, finish):
     assert train(finish, scope="partial")["note"] == "no version is live; a full training makes one"
     first = train(finish, algorithms=("popular",))["models"][0]["id"]
@@ -63,7 +74,7 @@ def test_a_partial_training_needs_something_new_and_says_what_it_updated(connect
     version = updated["models"][0]["id"]
     assert live(connection) == (version, "popular", "partial", first, first)
     finish(RecommendPayload(user_id="u1"))
-    assert "a_new_one" in {entry.item_id for entry in lists.read("u1", count=50).run(connection).entries}
+    assert "a_new_one" in {entry.item_id for entry in lists.read("u1", narrowing=Narrowing(count=50)).run(connection).entries}
 
     connection.execute("DELETE FROM interactions WHERE user_id IN ('u3', 'u4')")
     connection.execute(EVENT, ("u1", "a_new_one"))
@@ -75,6 +86,11 @@ def test_a_partial_training_needs_something_new_and_says_what_it_updated(connect
     [
         ({"algorithms": ("als",), "parameters": {"als": {"factors": 0}}}, "invalid_parameters", "parameters.als.factors: Input should be"),
         ({"algorithms": ("als",), "parameters": {"als": {"depth": 3}}}, "invalid_parameters", "parameters.als.depth: Extra inputs"),
+        (
+            {"algorithms": ("default",), "parameters": {"default": {"factors": 3}}},
+            "invalid_parameters",
+            "parameters.default: the parameters",
+        ),
         ({"algorithms": ("popular",), "parameters": {"als": {}}}, "invalid_parameters", "there are parameters for als, which"),
     ],
 )
