@@ -14,6 +14,7 @@ SWEEPS: Final = 3
 DRAWS: Final = 5
 FEW_QUESTIONS: Final = 200
 NEARLY: Final = 0.8
+LEAST_WEIGHT: Final = 0.02
 DRAWN: Final = 0.6
 # Less is noise that would only lengthen the training.
 LEAST_GAIN: Final = 2e-4
@@ -48,7 +49,9 @@ def find_weights(
     weights = {name: round(float(np.mean([draw[name] for draw in found])), 3) for name in scores}
     alone = {name: float(ndcg_of(of_part, is_right, sizes).mean()) for name, of_part in scores.items()}
     best = max(alone, key=lambda name: alone[name])
-    weights = _moderated(weights, alone, len(sizes))
+    moderated = _moderated(weights, alone, len(sizes))
+    # What hardly counts is not worth its training and its time in every answer.
+    weights = {name: weight if weight >= LEAST_WEIGHT else 0.0 for name, weight in moderated.items()}
     if float(ndcg_of(mixture(scores, weights), is_right, sizes).mean()) < alone[best]:
         return dict.fromkeys(scores, 0.0) | {best: 1.0}
     return weights

@@ -13,7 +13,8 @@ from ml_worker.recommenders.features import STATISTICS, feature_count, features,
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
 from ml_worker.recommenders.selection import NOT_OFFERED
-from ml_worker.recommenders.state import DamagedModel
+from ml_worker.recommenders.state import DamagedModel, State
+from ml_worker.recommenders.updating import Earlier
 
 if TYPE_CHECKING:
     import lightgbm
@@ -38,6 +39,7 @@ class Rerank(Recommender):
     name: ClassVar[str] = "rerank"
     quality_floor: ClassVar[float] = 0.37  # measured: 0.381, with 2,000 items in the linear parts
     libraries: ClassVar[tuple[str, ...]] = tuple(sorted({*Blend.libraries, "lightgbm"}))
+    can_update: ClassVar[bool] = True
 
     class Config(Recommender.Config):
         """The preset."""
@@ -74,12 +76,14 @@ class Rerank(Recommender):
             progress(0.7, f"no second stage: {reason}")
         first = Blend(config.first())
         first.fit(interactions, progress=lambda done, note: progress(0.7 + 0.3 * done, note))
-        arrays = {f"first/{name}": array for name, array in first._fitted().arrays.items()}
-        return arrays | {
-            "trees": trees,
-            "statistics": item_statistics(interactions),
-            "end": np.array(interactions.times.max(initial=0), dtype=np.int64),
-        }
+        return _arrays(first, trees, interactions)
+
+    def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
+        # The trees stay: what makes an item right for a user changes much slower than what is met.
+        known = tuple(earlier.interactions.item_ids[column] for column in earlier.columns)
+        first = Blend.from_state(State(Blend.name, self.config.first().model_dump(mode="json"), known, _of_first(earlier.arrays)))
+        first.update(earlier.interactions, since=earlier.since, progress=progress)
+        return _arrays(first, earlier.arrays["trees"], earlier.interactions)
 
     @classmethod
     def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
@@ -94,8 +98,7 @@ class Rerank(Recommender):
         return layout | {"trees": ((None,), np.uint8), "statistics": ((items, STATISTICS), np.float32), "end": ((), np.int64)}
 
     def _prepare(self, arrays: Arrays) -> None:
-        own = {name.removeprefix("first/"): array for name, array in arrays.items() if name.startswith("first/")}
-        self._first = Blend.of_arrays(self.config.first(), own)
+        self._first = Blend.of_arrays(self.config.first(), _of_first(arrays))
         self._trees = _read_trees(arrays["trees"], feature_count(len(self.config.parts)))
         self._statistics, self._end = arrays["statistics"], int(arrays["end"])
 
@@ -248,6 +251,16 @@ def reorder(proposed: Proposed, said: NDArray[np.float32], mix: float) -> NDArra
     lifted = of_candidates - of_candidates.min(axis=1, keepdims=True) + scores.max(axis=1, keepdims=True) + 1
     np.put_along_axis(scores, proposed.candidates, lifted, axis=1)
     return scores
+
+
+def _arrays(first: Blend, trees: NDArray[np.uint8], interactions: Interactions) -> dict[str, NDArray[Any]]:
+    arrays = {f"first/{name}": array for name, array in first._fitted().arrays.items()}
+    end = np.array(interactions.times.max(initial=0), dtype=np.int64)
+    return arrays | {"trees": trees, "statistics": item_statistics(interactions), "end": end}
+
+
+def _of_first(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix("first/"): array for name, array in arrays.items() if name.startswith("first/")}
 
 
 def _read_trees(text: NDArray[np.uint8], width: int) -> "lightgbm.Booster | None":
