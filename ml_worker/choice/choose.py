@@ -153,7 +153,7 @@ def _second_stage(trials: Trials, weights: Mapping[str, float], asked: tuple[Tas
     task, seed = asked
     parts = tuple(trials.best[family].part(weights[family]) for family in trials.best)
     config = Rerank.Config(parts=parts, task=task, share=_SHARE, depth=_depth(trials.lesson.train), seed=seed)
-    if not clock.has(0.8):
+    if not clock.has(1.0):
         return _Stage(config, "no time was left to try a second stage")
     halves = trials.lesson.rows % 2
     if min(np.count_nonzero(halves), np.count_nonzero(1 - halves)) < 100:  # noqa: PLR2004
