@@ -188,6 +188,28 @@ class ScheduleExists(Problem):
         super().__init__(f"There is a schedule {name!r} already.")
 
 
+class ExperimentNotFound(Problem):
+    """No experiment has the name, or it has ended."""
+
+    status = 404
+    slug = "experiment-not-found"
+    title = "No such experiment"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no experiment {name!r} here.")
+
+
+class ExperimentExists(Problem):
+    """The name was used before, or another experiment is running."""
+
+    status = 409
+    slug = "experiment-exists"
+    title = "The experiment cannot begin"
+
+    def __init__(self) -> None:
+        super().__init__("The name was used before, or another experiment is running: end that first.")
+
+
 class TaskAlreadyActive(Problem):
     """A kind of which one task at a time may be queued or running; `task_id` names it."""
 

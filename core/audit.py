@@ -16,6 +16,8 @@ Action = Literal[
     "schedule.update",
     "schedule.delete",
     "schedule.run",
+    "experiment.start",
+    "experiment.end",
 ]
 
 _RECORD = """

@@ -246,41 +246,6 @@ class RecommendationList(SQLModel, table=True):
     computed_at: datetime = written_at()
 
 
-class ItemStats(SQLModel, table=True):
-    """What everybody does with an item, counted now and then: all events that do not speak against it, and their decayed rate."""
-
-    __tablename__ = "item_stats"
-    __table_args__ = (
-        Index("ix_item_stats_popular", text("interaction_count DESC"), "item_id"),
-        Index("ix_item_stats_trending", text("velocity DESC"), "item_id"),
-    )
-
-    item_id: str = reference("items.id", primary_key=True)
-    interaction_count: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
-    velocity: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
-
-
-class SimilarItems(SQLModel, table=True):
-    """What a model says is similar to one item."""
-
-    __tablename__ = "similar_items"
-
-    item_id: str = reference("items.id", primary_key=True)
-    list_id: uuid.UUID
-    model_version_id: int | None = model_version(index=True)
-    entries: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
-    computed_at: datetime = written_at()
-
-
-class CatalogueChange(SQLModel, table=True):
-    """That items changed: a row a statement, by trigger. Count and greatest id together are the stamp of the catalogue."""
-
-    __tablename__ = "catalogue_changes"
-
-    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    changed_at: datetime = written_at()
-
-
 class Schedule(SQLModel, table=True):
     """A task that the dispatcher submits by the clock."""
 

@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine
 from sqlmodel import SQLModel
 
-import core.tables  # noqa: F401  (fills the metadata)
+import core.list_tables  # noqa: F401  (with what it imports, fills the metadata)
 
 url = context.config.attributes["database_url"].replace("postgresql://", "postgresql+psycopg://", 1)
 

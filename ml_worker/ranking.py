@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
+from scipy.sparse import csr_matrix
 
+from core import experiments
 from core.database import Pool, transaction
+from core.experiments import Arm
 from core.list_ids import Origin, new_list_id
 from core.lists import ComputedList, Entry, Reason
 from core.messages import RankPayload
@@ -77,20 +80,50 @@ class Ranker:
     list_length: int
     new_share: float = 0.0
     new_days: float = 30.0
+    diversity: float = 0.0
     catalogues: Catalogues = field(default_factory=Catalogues)
     clock: Callable[[], float] = time.time
 
     def compute(self, user_ids: Sequence[str]) -> dict[str, ComputedList]:
-        """The lists of those of the users that exist, by user id. Raises `NoModel`, before the first training for instance."""
+        """The lists of those of the users that exist, by user id; each by the arm of the running experiment the user belongs to.
+
+        Raises `NoModel`, before the first training for instance.
+        """
         with transaction(self.pool) as connection:
-            model = self._model(connection)
+            experiment = experiments.running().run(connection)
+        if experiment is None:
+            return self._compute(user_ids, Arm(), Origin("personal"))
+        made: dict[str, ComputedList] = {}
+        for number, arm in enumerate(experiment.arms):
+            members = [user_id for user_id in user_ids if experiment.arm_of(user_id) == number]
+            chosen = replace(
+                self,
+                new_share=self.new_share if arm.new_share is None else arm.new_share,
+                diversity=self.diversity if arm.diversity is None else arm.diversity,
+            )
+            made |= chosen._compute(members, arm, Origin("personal", experiment_id=experiment.id, arm=number)) if members else {}
+        return made
+
+    def _compute(self, user_ids: Sequence[str], arm: Arm, origin: Origin) -> dict[str, ComputedList]:
+        with transaction(self.pool) as connection:
+            model = self._model_of(connection, arm)
             read = dataset.read_histories(connection, user_ids, columns=model.columns, weights=self.weights)
             view = self._view(connection, model, read)
         step = max(1, min(TILE_ROWS, TILE_SCORES // max(1, len(view.catalogue.item_ids))))
+        origin = replace(origin, model_version_id=model.version_id)
         made: dict[str, ComputedList] = {}
         for start in range(0, len(read.user_ids), step):
-            made |= self._tile(view, slice(start, min(start + step, len(read.user_ids))))
+            made |= self._tile(view, slice(start, min(start + step, len(read.user_ids))), origin)
         return made
+
+    def _model_of(self, connection: Connection[Any], arm: Arm) -> ServedModel:
+        """The model of an arm; the live one where that cannot be loaded any more, as the list then says."""
+        try:
+            return self._model(connection, arm.model_version)
+        except NoModel:
+            if arm.model_version is None:
+                raise
+            return self._model(connection)
 
     def rank(self, payload: RankPayload) -> Ranked:
         """The list that a request asks for, which no stored one can be. Raises `NoModel`."""
@@ -105,7 +138,7 @@ class Ranker:
             raise NoModel("user_not_found", f"there is no user {payload.user_id!r} any more")
         return self._answer(view, payload)
 
-    def _tile(self, view: _View, rows: slice) -> dict[str, ComputedList]:
+    def _tile(self, view: _View, rows: slice, origin: Origin) -> dict[str, ComputedList]:
         read, histories = view.read, view.read.histories.take(np.arange(rows.start, rows.stop))
         scores, is_personal = view.scores(histories), view.model.recommender.is_personal(histories)
         profiles = view.profiles(rows)
@@ -113,6 +146,8 @@ class Ranker:
             scores[row] = reranking.led_by(scores[row], view.catalogue.categories @ profiles[row] > 0)
         _leave_out(scores, histories, ~view.catalogue.is_offered)
         rankings = [Ranking(*best) for best in best_first(scores, count=self.list_length)]
+        if self.diversity:
+            rankings = [_mixed(ranking, view.catalogue.categories, self.diversity) for ranking in rankings]
         if self.new_share and view.is_new.any():
             rankings = [
                 _reordered(
@@ -122,7 +157,7 @@ class Ranker:
             ]
         lists = _explained(view, histories, rankings, profiles, is_personal)
         return {
-            user_id: _list(view, rows.start + row, Origin("personal", view.model.version_id), lists[row], is_cold=not is_personal[row])
+            user_id: _list(view, rows.start + row, origin, lists[row], is_cold=not is_personal[row])
             for row, user_id in enumerate(read.user_ids[rows])
         }
 
@@ -208,6 +243,11 @@ def _new_first(
     turns = np.concatenate([2 * np.arange(len(scored)), 2 * np.arange(len(strangers)) + 1])
     merged: list[int] = np.concatenate([scored, strangers])[np.argsort(turns, kind="stable")].tolist()
     return merged
+
+
+def _mixed(ranking: Ranking, categories: csr_matrix, diversity: float) -> Ranking:
+    order = reranking.diverse(ranking.items, ranking.scores, categories, diversity=diversity, count=len(ranking.items))
+    return Ranking(ranking.items[order], ranking.scores[order])
 
 
 def _reordered(ranking: Ranking, scores: NDArray[np.float32], order: Sequence[int]) -> Ranking:

@@ -11,7 +11,7 @@ from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.errors import ItemNotFound, UserNotFound
-from core import interactions, tasks
+from core import feedback, interactions, tasks
 from core.interactions import InteractionType, Recorded
 from core.messages import RecommendPayload
 from core.tables import Interaction, Item
@@ -28,6 +28,7 @@ async def record_interaction(
     owner: str,
     correlation_id: str,
     is_rung: bool,
+    list_id: uuid.UUID | None = None,
 ) -> tuple[Recorded, uuid.UUID | None]:
     """Store an interaction and ask for the user's list to follow it, both or neither; the row and the id of that task.
 
@@ -40,6 +41,8 @@ async def record_interaction(
         if error.diag.constraint_name == "fk_interactions_user_id":
             raise UserNotFound(user_id) from error
         raise ItemNotFound(item_id) from error
+    if list_id is not None:
+        await feedback.convert(list_id, item_id).run_async(connection)
     payload = RecommendPayload(user_id=user_id)
     submitted = await tasks.submit(payload, owner=owner, correlation_id=correlation_id, is_rung=is_rung).run_async(connection)
     return recorded, submitted.id if submitted else None

@@ -1,5 +1,6 @@
 """`/interactions`: what users do."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -36,6 +37,9 @@ class InteractionCreate(Request):
         description="watch: share seen, 0 to 1, by default 1 · rating: 0.5 to 5, needed · other types: always 1.",
     )
     occurred_at: Moment | None = Field(default=None, description="By default now; at most a day ahead.")
+    list_id: Annotated[uuid.UUID, Field(strict=False)] | None = Field(
+        default=None, description="The list that showed the item, if one did."
+    )
 
     @field_validator("occurred_at")
     @classmethod
@@ -101,6 +105,7 @@ async def create_interaction(
         owner=str(account.id),
         correlation_id=correlation_id,
         is_rung=bell.is_on,
+        list_id=body.list_id,
     )
     if task_id is not None:
         bell.ring(RecommendPayload.queue, task_id)

@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 import pytest
 import schemathesis
 import uvicorn
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import HealthCheck, Phase, assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
@@ -24,6 +24,7 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.negative_data_rejection,
 ]
+LISTS_OF_TEXTS = ("category", "tags", "exclude")
 # The same cases every time, so that a failure is found again.
 BOUNDED = hypothesis_settings(
     max_examples=20,
@@ -69,6 +70,8 @@ def ask(operation, mode, base_url, headers):
     @BOUNDED
     @given(case=operation.as_strategy(generation_mode=mode))
     def run(case):
+        # On the wire a text is a list of one: what is generated as wrong there is not.
+        assume(mode is GenerationMode.POSITIVE or all(isinstance((case.query or {}).get(name, []), list) for name in LISTS_OF_TEXTS))
         case.query = {**(case.query or {}), "wait": 0} if "wait" in (case.query or {}) else case.query  # fast
         response = case.call(base_url=base_url, headers=headers)
         case.validate_response(response, checks=CHECKS)

@@ -54,6 +54,8 @@ def test_the_examples_of_bodies_are_accepted(document, admin, client, films):
         answer = admin.post(path, examples.pop(name))
         assert answer.status_code == 201, answer.text
     assert admin.post("/recommendations/session", examples.pop("SessionCreate")).status_code == 200
+    assert admin.post("/impressions", examples.pop("ShownCreate")).json()["recorded_count"] == 1
+    assert admin.post("/experiments", examples.pop("ExperimentCreate")).status_code == 201
     for example in document["components"]["schemas"]["TaskCreate"]["examples"]:
         assert admin.post("/tasks", example).status_code == 202
     batch = admin.post("/tasks/batch", examples.pop("BatchCreate"))

@@ -4,11 +4,12 @@ import uuid
 
 import pytest
 
-from core import lists, similar, tasks
+from core import experiments, lists, similar, tasks
 from core.artifacts import ArtifactStore
 from core.database import transaction
-from core.list_ids import origin_of
-from core.messages import RankPayload, RecommendPayload
+from core.experiments import Arm
+from core.list_ids import Origin, origin_of
+from core.messages import RankPayload, RecommendManyPayload, RecommendPayload
 from core.narrowing import Narrowing
 from ml_worker import dataset
 from ml_worker.recommenders.ease import Ease
@@ -162,3 +163,17 @@ def test_an_item_hidden_or_a_model_swapped_between_two_lists_takes_effect(connec
     connection.execute("UPDATE model_versions SET status = 'retired' WHERE status = 'live'")
     connection.execute("UPDATE model_versions SET status = 'live' WHERE id = %s", (other,))
     assert ranked(of_user())[1]["model_version"] == other
+
+
+def test_each_user_gets_the_list_of_the_arm_for_good_and_the_id_says_so(connection, model_version, finish):
+    other = connection.execute("SELECT id FROM model_versions WHERE id <> %s", (model_version,)).fetchone()[0]
+    begun = experiments.start(name="e", share_b=0.5, arms=(Arm(), Arm(model_version=other))).run(connection)
+    users = [f"u{n}" for n in range(20)]
+    finish(RecommendManyPayload(user_ids=users))
+    rows = connection.execute("SELECT user_id, list_id, model_version_id FROM recommendation_lists").fetchall()
+    assert {begun.arm_of(user_id) for user_id in users} == {0, 1}
+    for user_id, list_id, version in rows:
+        arm = begun.arm_of(user_id)
+        assert version == (other if arm else model_version)
+        assert origin_of(list_id) == Origin("personal", version, begun.id, arm)
+    assert len(rows) == 20

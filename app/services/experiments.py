@@ -1,0 +1,96 @@
+"""Experiments: begun and ended under audit, and what their arms yield."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from app import rates
+from app.errors import ExperimentExists, ExperimentNotFound
+from app.model_errors import ModelNotFound
+from app.rates import Rate, Sums
+from core import audit, experiments, feedback, model_versions
+from core.audit import Action
+from core.experiments import ARMS, Arm, Experiment
+from core.feedback import ArmSums
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who begins and ends experiments, and in which request."""
+
+    account_id: str
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """What the users of an arm did; rates are per impression."""
+
+    name: str
+    users: int
+    impressions: int
+    click_through: Rate
+    conversion: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An experiment with its arms, and how much more B yields than A."""
+
+    experiment: Experiment
+    arms: list[ArmResult]
+    click_through_difference: Rate
+    conversion_difference: Rate
+
+
+async def start(connection: AsyncConnection[Any], *, name: str, share_b: float, arms: tuple[Arm, Arm], actor: Actor) -> Experiment:
+    """Begin an experiment. Raises `ExperimentExists`, `ModelNotFound`."""
+    for arm in arms:
+        if arm.model_version is not None and await model_versions.find(arm.model_version).run_async(connection) is None:
+            raise ModelNotFound(arm.model_version)
+    begun = await experiments.start(name=name, share_b=share_b, arms=arms).run_async(connection)
+    if begun is None:
+        raise ExperimentExists
+    await _note(connection, "experiment.start", begun, actor)
+    return begun
+
+
+async def end(connection: AsyncConnection[Any], name: str, *, actor: Actor) -> Experiment:
+    """End an experiment. Raises `ExperimentNotFound`."""
+    ended = await experiments.end(name).run_async(connection)
+    if ended is None:
+        raise ExperimentNotFound(name)
+    await _note(connection, "experiment.end", ended, actor)
+    return ended
+
+
+async def list_experiments(connection: AsyncConnection[Any]) -> list[Experiment]:
+    """All experiments, the newest first."""
+    return await experiments.page().run_async(connection)
+
+
+async def read_outcome(connection: AsyncConnection[Any], name: str) -> Outcome:
+    """An experiment with what its arms yield. Raises `ExperimentNotFound`."""
+    found = await experiments.page(name=name).run_async(connection)
+    if not found:
+        raise ExperimentNotFound(name)
+    sums = await feedback.arms(found[0].id).run_async(connection)
+    a, b = (_result(label, sums.get(number)) for number, label in enumerate(ARMS))
+    return Outcome(found[0], [a, b], rates.difference(b.click_through, a.click_through), rates.difference(b.conversion, a.conversion))
+
+
+def _result(name: str, sums: ArmSums | None) -> ArmResult:
+    if sums is None:
+        return ArmResult(name, 0, 0, Rate(0.0, None, None), Rate(0.0, None, None))
+    n, nn = sums.impressions, sums.impressions_squared
+    clicks = Sums(sums.users, sums.clicks, n, sums.clicks_squared, nn, sums.clicks_impressions)
+    conversions = Sums(sums.users, sums.conversions, n, sums.conversions_squared, nn, sums.conversions_impressions)
+    return ArmResult(name, sums.users, int(n), rates.rate(clicks), rates.rate(conversions))
+
+
+async def _note(connection: AsyncConnection[Any], action: Action, experiment: Experiment, actor: Actor) -> None:
+    subject = f"experiment:{experiment.name}"
+    details = {"share_b": experiment.share_b}
+    statement = audit.record(actor=actor.account_id, action=action, subject=subject, details=details, correlation_id=actor.correlation_id)
+    await statement.run_async(connection)

@@ -1,0 +1,52 @@
+"""Experiments over HTTP, and who belongs to which arm."""
+
+from collections import Counter
+
+from core import experiments
+from core.list_ids import Origin, new_list_id
+
+MORE = {"name": "more-diverse", "arm_b": {"diversity": 0.3}}
+
+
+def test_arms_are_for_good_and_shares_are_kept(admin, connection):
+    assert admin.post("/experiments", {**MORE, "share_b": 0.2}).status_code == 201
+    running = experiments.running().run(connection)
+    arms = Counter(running.arm_of(f"u{n}") for n in range(5000))
+    assert 850 < arms[1] < 1150
+    assert all(running.arm_of(f"u{n}") == running.arm_of(f"u{n}") for n in range(50))
+    assert (running.arms[0].diversity, running.arms[1].diversity) == (None, 0.3)
+
+
+def test_one_experiment_runs_at_a_time_and_names_are_used_once(admin, visitor):
+    assert admin.post("/experiments", MORE).status_code == 201
+    assert admin.post("/experiments", {"name": "other"}).json()["type"] == "/problems/experiment-exists"
+    assert admin.post("/experiments/more-diverse/end").json()["ended_at"] is not None
+    assert admin.post("/experiments/more-diverse/end").status_code == 404
+    assert admin.post("/experiments", MORE).status_code == 409
+    assert admin.post("/experiments", {"name": "other", "arm_a": {"model_version": 77}}).json()["type"] == "/problems/model-not-found"
+    assert [row["name"] for row in admin.get("/experiments").json()["data"]] == ["more-diverse"]
+    assert [row["action"] for row in admin.get("/audit").json()["data"]] == ["experiment.end", "experiment.start"]
+    assert visitor.get("/experiments").status_code == 403
+
+
+def test_what_the_arms_yield_comes_with_intervals(admin, service, connection, films):
+    admin.post("/experiments", MORE)
+    experiment = experiments.running().run(connection)
+    connection.execute("INSERT INTO users (id) SELECT 'x' || n FROM generate_series(1, 200) n")
+    told, clicked = [], []
+    for number in range(1, 201):
+        arm = number % 2
+        list_id = str(new_list_id(Origin("personal", 0, experiment.id, arm)))
+        entries = [{"list_id": list_id, "item_id": item_id, "user_id": f"x{number}"} for item_id in ("m1", "m2")]
+        told += entries
+        clicked += entries[:1] if arm and number % 4 == 1 else []
+    assert service.post("/impressions", {"data": told}).json()["recorded_count"] == 400
+    service.post("/clicks", {"data": clicked})
+    outcome = admin.get("/experiments/more-diverse").json()
+    a, b = outcome["arms"]
+    assert (a["name"], a["users"], a["impressions"], a["click_through"]["value"]) == ("A", 100, 200, 0.0)
+    assert (b["users"], b["click_through"]["value"]) == (100, 0.25)
+    difference = outcome["click_through_difference"]
+    assert difference["value"] == 0.25
+    assert 0 < difference["low"] < 0.25 < difference["high"]
+    assert admin.get("/experiments/none").status_code == 404
