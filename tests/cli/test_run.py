@@ -97,10 +97,21 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_goes_on(home, sta
     wait_until_nothing_is_left(home)
 
 
+def wait_until_it_heeds_sigterm(pid: int) -> None:
+    """Until the process has a handler; before that, while it still imports, it ends as any program does."""
+    deadline = time.monotonic() + 60
+    while True:
+        caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+        if int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_stopping_during_the_start_is_clean_too(home, start_run):
     process = start_run()
-    time.sleep(2.0)
+    wait_until_it_heeds_sigterm(process.pid)
     process.send_signal(signal.SIGTERM)
     out = process.communicate(timeout=40)[0]
     assert process.returncode == 0, out

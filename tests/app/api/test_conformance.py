@@ -25,6 +25,9 @@ CHECKS = [
     checks.negative_data_rejection,
 ]
 LISTS_OF_TEXTS = ("category", "tags", "exclude")
+TOO_LONG_A_LINE = b"Invalid HTTP request received."
+"""What the web server itself says of addresses beyond 64 kB, before the API hears of them."""
+
 # The same cases every time, so that a failure is found again.
 BOUNDED = hypothesis_settings(
     max_examples=20,
@@ -74,6 +77,8 @@ def ask(operation, mode, base_url, headers):
         assume(mode is GenerationMode.POSITIVE or all(isinstance((case.query or {}).get(name, []), list) for name in LISTS_OF_TEXTS))
         case.query = {**(case.query or {}), "wait": 0} if "wait" in (case.query or {}) else case.query  # fast
         response = case.call(base_url=base_url, headers=headers)
+        if response.content == TOO_LONG_A_LINE:
+            return
         case.validate_response(response, checks=CHECKS)
 
     run()
