@@ -1,8 +1,8 @@
 """Makes lists: live histories through a model, put in order for the request, with a reason for every entry."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +54,7 @@ class _View:
     catalogue: Catalogue
     read: UserHistories
     is_new: NDArray[np.bool_]
+    read_at: datetime
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
         """The model's scores; items it does not know are not offered [users × items of the catalogue]."""
@@ -82,7 +83,6 @@ class Ranker:
     new_days: float = 30.0
     diversity: float = 0.0
     catalogues: Catalogues = field(default_factory=Catalogues)
-    clock: Callable[[], float] = time.time
 
     def compute(self, user_ids: Sequence[str]) -> dict[str, ComputedList]:
         """The lists of those of the users that exist, by user id; each by the arm of the running experiment the user belongs to.
@@ -106,9 +106,9 @@ class Ranker:
 
     def _compute(self, user_ids: Sequence[str], arm: Arm, origin: Origin) -> dict[str, ComputedList]:
         with transaction(self.pool) as connection:
-            model = self._model_of(connection, arm)
+            model, read_at = self._model_of(connection, arm), _now(connection)
             read = dataset.read_histories(connection, user_ids, columns=model.columns, weights=self.weights)
-            view = self._view(connection, model, read)
+            view = self._view(connection, model, read, read_at)
         step = max(1, min(TILE_ROWS, TILE_SCORES // max(1, len(view.catalogue.item_ids))))
         origin = replace(origin, model_version_id=model.version_id)
         made: dict[str, ComputedList] = {}
@@ -128,12 +128,12 @@ class Ranker:
     def rank(self, payload: RankPayload) -> Ranked:
         """The list that a request asks for, which no stored one can be. Raises `NoModel`."""
         with transaction(self.pool) as connection:
-            model = self._model(connection, payload.narrowing.model_version)
+            model, read_at = self._model(connection, payload.narrowing.model_version), _now(connection)
             if payload.user_id is None:
                 read = dataset.session_histories(payload.item_ids, columns=model.columns)
             else:
                 read = dataset.read_histories(connection, [payload.user_id], columns=model.columns, weights=self.weights)
-            view = self._view(connection, model, read)
+            view = self._view(connection, model, read, read_at)
         if not read.user_ids:
             raise NoModel("user_not_found", f"there is no user {payload.user_id!r} any more")
         return self._answer(view, payload)
@@ -142,30 +142,25 @@ class Ranker:
         read, histories = view.read, view.read.histories.take(np.arange(rows.start, rows.stop))
         scores, is_personal = view.scores(histories), view.model.recommender.is_personal(histories)
         profiles = view.profiles(rows)
-        for row in np.flatnonzero(~is_personal & np.array([bool(chosen) for chosen in read.preferred[rows]], dtype=np.bool_)):
+        for row in np.flatnonzero(~is_personal & np.array([bool(chosen) for chosen in read.preferred[rows]], dtype=np.bool_)).tolist():
             scores[row] = reranking.led_by(scores[row], view.catalogue.categories @ profiles[row] > 0)
         _leave_out(scores, histories, ~view.catalogue.is_offered)
         rankings = [Ranking(*best) for best in best_first(scores, count=self.list_length)]
         if self.diversity:
             rankings = [_mixed(ranking, view.catalogue.categories, self.diversity) for ranking in rankings]
         if self.new_share and view.is_new.any():
-            rankings = [
-                _reordered(
-                    ranking, scores[row], self._with_new(view, ranking.items, scores[row], profiles[row], histories.matrix[[row]].indices)
-                )
-                for row, ranking in enumerate(rankings)
-            ]
+            seen = histories.matrix
+            for row, ranking in enumerate(rankings):
+                if not reranking.keeps_share(view.is_new[ranking.items], share=self.new_share, count=self.list_length):
+                    met = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+                    fresh = _new_first(view, view.is_new, scores[row], profiles[row], met)
+                    order = reranking.with_share(ranking.items.tolist(), fresh, share=self.new_share, count=self.list_length)
+                    rankings[row] = _reordered(ranking, scores[row], order)
         lists = _explained(view, histories, rankings, profiles, is_personal)
         return {
             user_id: _list(view, rows.start + row, origin, lists[row], is_cold=not is_personal[row])
             for row, user_id in enumerate(read.user_ids[rows])
         }
-
-    def _with_new(
-        self, view: _View, order: NDArray[np.int32], scores: NDArray[np.float32], profile: NDArray[np.float32], seen: NDArray[np.int32]
-    ) -> list[int]:
-        fresh = _new_first(view, view.is_new, scores, profile, seen)
-        return reranking.with_share(order.tolist(), fresh, share=self.new_share, count=self.list_length)
 
     def _answer(self, view: _View, payload: RankPayload) -> Ranked:
         wanted, catalogue, histories = payload.narrowing, view.catalogue, view.read.histories
@@ -197,9 +192,9 @@ class Ranker:
         origin = Origin(payload.surface, view.model.version_id)
         return Ranked(_list(view, 0, origin, lists[0], is_cold=not is_personal), hints)
 
-    def _view(self, connection: Connection[Any], model: ServedModel, read: UserHistories) -> _View:
+    def _view(self, connection: Connection[Any], model: ServedModel, read: UserHistories, read_at: datetime) -> _View:
         catalogue = self.catalogues.current(connection, model)
-        return _View(model, catalogue, read, catalogue.is_new(now=self.clock(), days=self.new_days))
+        return _View(model, catalogue, read, catalogue.is_new(now=read_at.timestamp(), days=self.new_days), read_at)
 
     def _model(self, connection: Connection[Any], version_id: int | None = None) -> ServedModel:
         try:
@@ -209,6 +204,13 @@ class Ranker:
         if model is None:
             raise NoModel("no_model", "no model has been trained yet: submit a `train` task first")
         return model
+
+
+def _now(connection: Connection[Any]) -> datetime:
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
 
 
 def make_ranker(pool: Pool, registry: Registry, settings: WorkerSettings) -> Ranker:
@@ -278,9 +280,9 @@ def _entries(
     item_ids, categories, names = view.catalogue.item_ids, view.catalogue.categories, view.catalogue.category_names
     entries = []
     for item, score in zip(ranking.items.tolist(), ranking.scores.tolist(), strict=True):
-        speaking = told.get(item, ())
-        if len(speaking):
-            reason = Reason("because_you_watched", tuple(item_ids[spoke] for spoke in speaking))
+        speaking = told.get(item)
+        if speaking is not None and len(speaking):
+            reason = Reason("because_you_watched", tuple([item_ids[spoke] for spoke in speaking.tolist()]))
         elif view.is_new[item] and item >= view.catalogue.known:
             reason = Reason("new")
         else:
@@ -301,4 +303,5 @@ def _list(view: _View, row: int, origin: Origin, entries: tuple[Entry, ...], *, 
         entries=entries,
         is_cold=is_cold,
         history_count=view.read.counts[row],
+        read_at=view.read_at,
     )

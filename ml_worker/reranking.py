@@ -49,15 +49,25 @@ def with_share(order: Sequence[int], new: Sequence[int], *, share: float, count:
     def following(source: Iterator[int]) -> int | None:
         return next((item for item in source if item not in taken), None)
 
+    new_count = 0
     while len(taken) < count:
-        wants_new = sum(item in is_new for item in taken) < int(share * (len(taken) + 1) + 1e-9)
+        wants_new = new_count < int(share * (len(taken) + 1) + 1e-9)
         item = following(queue) if wants_new else None
         item = following(rest) if item is None else item
         item = following(queue) if item is None else item
         if item is None:
             break
         taken[item] = None
+        new_count += item in is_new
     return list(taken)
+
+
+def keeps_share(is_new: NDArray[np.bool_], *, share: float, count: int) -> bool:
+    """Whether a list of `count` has its share at every place anyhow: `is_new` says it of its items, in order."""
+    if len(is_new) < count:
+        return False
+    places = np.arange(1, len(is_new) + 1)
+    return bool((np.cumsum(is_new) >= np.floor(share * places + 1e-9)).all())
 
 
 def capped(order: Sequence[int], categories: csr_matrix, *, cap: int, count: int) -> list[int]:

@@ -9,12 +9,14 @@ from itertools import groupby
 from typing import Any
 
 import psycopg
+from psycopg import Connection
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from core import claims, failpoints, lists, messages, tasks
 from core.claims import Claim, Claimed
 from core.database import transaction
+from core.lists import ComputedList
 from core.log import get_logger
 from core.messages import Payload, PayloadNotUnderstood, RecommendPayload
 from core.places import ArtifactsUnavailable
@@ -29,6 +31,7 @@ from ml_worker.vitals import Doing, Vitals
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 MAX_PAUSE_SECONDS = 5.0
+MANY_LISTS = 100
 
 Batch = Sequence[Job[Any]]
 
@@ -220,8 +223,7 @@ class Slot:
                         raise _LeasesLost(kept)
                     # Two tasks of a batch may have asked for the same user: the list is stored once.
                     if made := {one.user_id: one for _, product in done for one in product.lists}:
-                        lists.write(list(made.values())).run(connection)
-                        lists.notify_written(sorted(made)).run(connection)
+                        _store(connection, made)
                     for _, product in done:
                         for effect in product.effects:
                             effect.run(connection)
@@ -288,6 +290,15 @@ class Slot:
 
     def _tick(self, doing: Doing) -> None:
         self.vitals.tick(self.name, doing)
+
+
+def _store(connection: Connection[Any], made: Mapping[str, ComputedList]) -> None:
+    """Lists by user. Of many at once nobody is told in particular: their followers look once a second anyway."""
+    if len(made) > MANY_LISTS:
+        lists.write_many(connection, list(made.values()))
+        return
+    lists.write(list(made.values())).run(connection)
+    lists.notify_written(sorted(made)).run(connection)
 
 
 def _kind(job: Job[Any]) -> str:

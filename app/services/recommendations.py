@@ -1,5 +1,6 @@
 """The list of a user as it is answered: stored, waited for, or the first one of a stranger."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -45,17 +46,28 @@ async def read_list(desk: Desk, *, user_id: str, narrowing: Narrowing, wait_seco
         if is_strict:
             raise UserNotFound(user_id)
         return await _hinted(desk.pool, await _cold(desk, user_id, narrowing, None), narrowing)
-    if stored.is_stale and wait_seconds > 0:
-        task_id = await desk.ask(RecommendPayload(user_id=user_id))
-        if task_id is not None:
-            await desk.finished.wait(task_id, seconds=wait_seconds)
-        stored = await _read(desk.pool, user_id, narrowing) or stored
+    stored = await _refreshed(desk, stored, narrowing, wait_seconds)
     shown = await _cold(desk, user_id, narrowing, stored) if stored.list_id is None else _shown(stored, stored.list_id)
     shown = await _hinted(desk.pool, shown, narrowing)
     is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
     if (is_short and not shown.hints) or narrowing.is_reordered:
         return await _ranked(desk, shown, narrowing)
     return shown
+
+
+async def _refreshed(desk: Desk, stored: StoredList, narrowing: Narrowing, wait_seconds: float) -> StoredList:
+    """What is stored when the refresh under way has ended. It may have begun before the last event: then there is one more."""
+    deadline = time.monotonic() + wait_seconds
+    for _ in range(2):
+        seconds = deadline - time.monotonic()
+        if not stored.is_stale or seconds <= 0:
+            break
+        task_id = stored.task_id or await desk.ask(RecommendPayload(user_id=stored.user_id))
+        if task_id is None:
+            break
+        await desk.finished.wait(task_id, seconds=seconds)
+        stored = await _read(desk.pool, stored.user_id, narrowing) or stored
+    return stored
 
 
 async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -295,8 +296,18 @@ class Recommender(ABC):
         if not len(liked) or not len(ranked):
             return [np.empty(0, dtype=np.int32) for _ in ranked]
         speaks = self._contributions(history, ranked)[:, liked]
-        order = np.argsort(-speaks, axis=1, kind="stable")[:, :count]
-        return [items[liked[places[row[places] > 0]]].astype(np.int32) for row, places in zip(speaks, order, strict=True)]
+        # Sorting all of a long history for its three strongest is what explaining would mostly be.
+        chosen = (
+            np.argpartition(-speaks, count - 1, axis=1)[:, :count]
+            if count < len(liked)
+            else np.broadcast_to(np.arange(len(liked)), speaks.shape)
+        )
+        values = np.take_along_axis(speaks, chosen, axis=1)
+        order = np.lexsort((chosen, -values), axis=1)
+        chosen, values = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(values, order, axis=1)
+        told = items[liked[chosen[values > 0]]].astype(np.int32)
+        ends = np.cumsum(np.count_nonzero(values > 0, axis=1)).tolist()
+        return [told[start:end] for start, end in pairwise([0, *ends])]
 
 
 def _tiles(histories: Histories) -> Iterator[Histories]:

@@ -163,8 +163,16 @@ def keep_largest(dense: NDArray[np.float32], count: int, block: int = 256) -> cs
 
 def parts(said: NDArray[np.float32], effects: csr_matrix, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.float32]:
     """What each item of one history adds to the score of each ranked item [ranked × items]; `said` is what the history says of each."""
-    found: NDArray[np.float32] = effects[history.matrix.indices][:, ranked].toarray()
-    return np.ascontiguousarray((found * said[:, None]).T)
+    rows = effects[history.matrix.indices]
+    place = np.full(effects.shape[1], -1, dtype=np.int32)
+    place[ranked] = np.arange(len(ranked))
+    # Many times quicker than to pick columns of a sparse matrix by number.
+    ranks = place[rows.indices]
+    is_ranked = ranks >= 0
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[is_ranked]
+    found = np.zeros((len(ranked), rows.shape[0]), dtype=np.float32)
+    found[ranks[is_ranked], row] = rows.data[is_ranked] * said[row]
+    return found
 
 
 def spread(matrix: csr_matrix, places: NDArray[np.integer], size: int) -> csr_matrix:
