@@ -118,4 +118,8 @@ def _is_liked(interaction: dict[str, Any]) -> bool:
 def word_reason(reason: dict[str, Any]) -> str:
     """A reason in words, naming the two items that speak most for the entry."""
     titles = [item["title"] for item in reason["items"][:2]]
-    return f"because you liked {' and '.join(titles)}" if titles else "popular now"
+    if titles:
+        return f"because you liked {' and '.join(titles)}"
+    if reason["type"] == "category":
+        return f"more in {reason['category']}"
+    return {"new": "new", "trending": "talked about this week"}.get(reason["type"], "popular now")

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
@@ -159,7 +159,13 @@ class StoredList:
     is_cold: bool
     is_stale: bool
     task_id: uuid.UUID | None
+    length: int | None
     entries: list[StoredEntry]
+
+    def may_have_more(self, narrowing: Narrowing) -> bool:
+        """Whether the part that was looked at fell short of what is asked for."""
+        looked_at = narrowing.offset + narrowing.count + SPARE
+        return len(self.entries) < narrowing.count and (self.length or 0) > looked_at
 
 
 WANTED: LiteralString = """(%(categories)s::text[] = '{}' OR CASE
@@ -189,7 +195,7 @@ FROM (
     SELECT entry, place, item.id AS item_id, title, categories, image_url, released_at
     FROM jsonb_array_elements(given.entries) WITH ORDINALITY AS stored (entry, place)
     CROSS JOIN LATERAL (SELECT * FROM items WHERE items.id = entry ->> 'item_id' AND NOT items.is_hidden LIMIT 1) AS item
-    WHERE (%(include_seen)s OR NOT EXISTS (
+    WHERE place <= %(reach)s AND (%(include_seen)s OR NOT EXISTS (
               SELECT 1 FROM interactions WHERE interactions.user_id = given.user_id AND interactions.item_id = entry ->> 'item_id'))
       AND """
     + WANTED
@@ -200,9 +206,14 @@ FROM (
 )
 
 
-def narrowed(narrowing: Narrowing) -> dict[str, Any]:
-    """The parameters of `SHOWN` and `WANTED`."""
+SPARE: Final = 10
+"""So many places more than are asked for are looked at first: of most lists only a few were met since."""
+
+
+def narrowed(narrowing: Narrowing, *, is_whole: bool = True) -> dict[str, Any]:
+    """The parameters of `SHOWN` and `WANTED`; unless the whole list is to be looked at, only as far as it will mostly do."""
     return {
+        "reach": 1_000_000 if is_whole else narrowing.offset + narrowing.count + SPARE,
         "count": narrowing.count,
         "offset": narrowing.offset,
         "include_seen": narrowing.include_seen,
@@ -220,7 +231,7 @@ _READ: LiteralString = (
     """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
        history_count IS DISTINCT FROM (SELECT count(*) FROM interactions WHERE user_id = users.id) AS is_stale,
-       coalesce(shown.entries, '[]'::jsonb) AS entries,
+       coalesce(shown.entries, '[]'::jsonb) AS entries, jsonb_array_length(recommendation_lists.entries) AS length,
        (SELECT id FROM tasks WHERE state = 'queued' AND kind = %(kind)s AND coalesce_key = users.id
         UNION ALL
         SELECT id FROM tasks WHERE state = 'running' AND kind = %(kind)s AND coalesce_key = users.id
@@ -245,8 +256,11 @@ def stored_entry(entry: Row) -> StoredEntry:
     return StoredEntry(released_at=datetime.fromisoformat(released_at) if released_at else None, **entry)
 
 
-def read(user_id: str, *, narrowing: Narrowing) -> Statement[StoredList | None]:
-    """Those entries of a user's stored list that are asked for; None if there is no such user."""
+def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statement[StoredList | None]:
+    """Those entries of a user's stored list that are asked for; None if there is no such user.
+
+    Unless the whole list is looked at there may be more: `StoredList.may_have_more`.
+    """
 
     def read_rows(rows: list[Row]) -> StoredList | None:
         if not rows:
@@ -255,7 +269,7 @@ def read(user_id: str, *, narrowing: Narrowing) -> Statement[StoredList | None]:
         entries = [stored_entry(entry) for entry in row.pop("entries")]
         return StoredList(entries=entries, **{**row, "is_cold": bool(row["is_cold"])})
 
-    return Statement(_READ, {**narrowed(narrowing), "user_id": user_id, "kind": RecommendPayload.kind}, read_rows)
+    return Statement(_READ, {**narrowed(narrowing, is_whole=is_whole), "user_id": user_id, "kind": RecommendPayload.kind}, read_rows)
 
 
 # A list that is stored nowhere: a worker's answer to a request.

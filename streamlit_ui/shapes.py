@@ -80,6 +80,7 @@ class Reason(_Shape):
 
     type: str
     items: list[ReasonItem] = []
+    category: str | None = None
 
 
 class Entry(_Shape):

@@ -92,7 +92,11 @@ async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:
 
 async def _read(pool: AsyncPool, user_id: str, narrowing: Narrowing) -> StoredList | None:
     async with pool.connection() as connection:
-        return await lists.read(user_id, narrowing=narrowing).run_async(connection)
+        is_whole = narrowing.is_narrow
+        stored = await lists.read(user_id, narrowing=narrowing, is_whole=is_whole).run_async(connection)
+        if stored is not None and not is_whole and stored.may_have_more(narrowing):
+            stored = await lists.read(user_id, narrowing=narrowing).run_async(connection)
+    return stored
 
 
 def _shown(stored: StoredList, list_id: uuid.UUID) -> Shown:

@@ -18,6 +18,8 @@ TASK_NAMES: Final = {
     "train": "Train a model",
     "refresh_lists": "Refresh all lists",
     "refresh_shard": "Refresh some lists",
+    "rank": "Answer a request",
+    "count_items": "Count what is popular",
 }
 STATE_NAMES: Final = {
     "queued": "Waiting",
@@ -54,7 +56,9 @@ def reason_html(reason: Reason) -> str:
     titles = [f"<em>{html.escape(spoken(item.title))}</em>" for item in reason.items[:2]]
     if reason.type == "because_you_watched" and titles:
         return f"Because you watched {' and '.join(titles)}"
-    return "Popular now"
+    if reason.type == "category" and reason.category:
+        return f"More in <em>{html.escape(reason.category)}</em>"
+    return {"new": "New this month", "trending": "Talked about this week"}.get(reason.type, "Popular now")
 
 
 def plain(text: str) -> str:

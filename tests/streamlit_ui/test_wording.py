@@ -38,6 +38,8 @@ def test_reasons_name_the_titles_that_speak_for_an_entry():
     assert wording.reason_html(Reason(type="because_you_watched", items=items[:1])) == "Because you watched <em>The Matrix</em>"
     assert wording.reason_html(Reason(type="because_you_watched")) == "Popular now"
     assert wording.reason_html(Reason(type="popular")) == "Popular now"
+    assert wording.reason_html(Reason(type="category", category="Film & Noir")) == "More in <em>Film &amp; Noir</em>"
+    assert wording.reason_html(Reason(type="new")) == "New this month"
 
 
 @pytest.mark.parametrize(

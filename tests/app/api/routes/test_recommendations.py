@@ -202,6 +202,18 @@ def test_what_the_stored_list_can_answer_is_answered_from_it(visitor, shelf, com
     assert answer["entries"][0]["position"] == params.get("offset", 0) + 1
 
 
+def test_a_list_of_which_most_was_met_since_is_read_to_its_end(visitor, connection, compute):
+    connection.execute("INSERT INTO items (id, title) SELECT 'i' || n, 'Item' FROM generate_series(1, 60) n")
+    compute(visitor.user_id, [f"i{n}" for n in range(1, 61)])
+    connection.execute(
+        "INSERT INTO interactions (user_id, item_id, type, value, occurred_at)"
+        " SELECT %s, 'i' || n, 'view', 1, now() FROM generate_series(1, 40) n",
+        (visitor.user_id,),
+    )
+    assert ids(read(visitor, count=5)) == ["i41", "i42", "i43", "i44", "i45"]
+    assert len(ids(read(visitor, count=50))) == 20
+
+
 @pytest.mark.parametrize(
     ("params", "word"),
     [
