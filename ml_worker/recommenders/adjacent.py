@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
+from ml_worker.recommenders.effects import Effects
 from ml_worker.recommenders.interactions import Histories, Interactions
 
 
@@ -113,20 +114,19 @@ class Adjacent(Recommender):
         return linear.packed_layout("effects", items)
 
     def _prepare(self, arrays: Arrays) -> None:
-        self._effects = linear.unpacked("effects", arrays)
+        self._effects = Effects(linear.unpacked("effects", arrays))
         self._behind = linear.behind(arrays["popularity"])
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = (self._inputs(histories) @ self._effects).toarray()
-        scores += self._behind
-        return scores
+        return self._effects.scores(self._inputs(histories), self._behind)
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        items = history.matrix.indices
-        inputs = np.asarray(self._inputs(history)[:, items].todense()).ravel()
-        parts: NDArray[np.float32] = self._effects[items][:, ranked].toarray()
-        contributions: NDArray[np.float32] = (parts * inputs[:, None]).T
-        return contributions
+        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
+        return parts
+
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        said = linear.said_of(histories.matrix, self._inputs(histories))
+        return self._effects.parts(histories.matrix, said, ranked)
 
     def _inputs(self, histories: Histories) -> csr_matrix:
         """x [users × items]."""

@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
@@ -24,6 +24,9 @@ Layout = Mapping[str, tuple[tuple[int | None, ...], type[np.generic]]]
 # A batch is answered in tiles of at most this many users and scores, so that memory does not grow with it.
 TILE_ROWS = 512
 TILE_SCORES = 1 << 24
+# Reasons are looked for in groups of at most this many users, and triples of user, ranked item and item of the history.
+GROUP_ROWS = 64
+GROUP_CELLS = 1 << 17
 
 
 class NotFitted(Exception):
@@ -167,18 +170,34 @@ class Recommender(ABC):
 
         Empty where the answer is not personal. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
         """
+        self._check(histories)
+        if len(rankings) != len(histories):
+            raise MismatchedHistories(f"{len(rankings)} rankings do not belong to {len(histories)} histories")
+        ranked = np.full((len(rankings), max((len(ranking.items) for ranking in rankings), default=0)), -1, dtype=np.int32)
+        for row, ranking in enumerate(rankings):
+            ranked[row, : len(ranking.items)] = ranking.items
+        told = self.speakers(histories, ranked, count=count)
+        return [[of[of >= 0] for of in told[row, : len(ranking.items)]] for row, ranking in enumerate(rankings)]
+
+    def speakers(self, histories: Histories, ranked: NDArray[np.int32], *, count: int = 3) -> NDArray[np.int32]:
+        """`explain` for many users at once: `ranked` [users × ranked] and the answer [users × ranked × count] are padded with −1.
+
+        Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
+        """
         items = self._check(histories)
         if count < 1:
             raise InvalidCount(f"{count} reasons were asked for; at least 1 is possible")
-        if len(rankings) != len(histories):
-            raise MismatchedHistories(f"{len(rankings)} rankings do not belong to {len(histories)} histories")
-        if any(len(ranking.items) and not 0 <= ranking.items.min() <= ranking.items.max() < items for ranking in rankings):
+        if len(ranked) != len(histories):
+            raise MismatchedHistories(f"{len(ranked)} rankings do not belong to {len(histories)} histories")
+        if ranked.size and not -1 <= ranked.min() <= ranked.max() < items:
             raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
-        nothing = np.empty(0, dtype=np.int32)
-        return [
-            self._strongest(histories.take([row]), ranking.items, count) if is_personal else [nothing for _ in ranking.items]
-            for row, (ranking, is_personal) in enumerate(zip(rankings, self._find_personal(histories), strict=True))
-        ]
+        told = np.full((*ranked.shape, count), -1, dtype=np.int32)
+        if told.size:
+            for rows in _alike(histories, np.flatnonzero(self._find_personal(histories)), ranked.shape[1]):
+                of_rows, wanted = histories.take(rows), ranked[rows]
+                told[rows] = strongest(self._parts(of_rows, wanted), of_rows.matrix, count)
+            told[ranked < 0] = -1
+        return told
 
     def save(self) -> dict[str, bytes]:
         """The model as files: `arrays.npz` and `model.json`. Raises `NotFitted`."""
@@ -231,6 +250,18 @@ class Recommender(ABC):
     @abstractmethod
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         """How much each item of one user's history, `history.matrix.indices`, adds to the score of each ranked item."""
+
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        """`_contributions` of several users [users × ranked × longest history], 0 behind the end of shorter ones.
+
+        `ranked` [users × ranked] may end in −1, of which anything may be said.
+        """
+        lengths = np.diff(histories.matrix.indptr)
+        parts = np.zeros((*ranked.shape, int(lengths.max(initial=0))))
+        for row, length in enumerate(lengths.tolist()):
+            kept = int(np.count_nonzero(ranked[row] >= 0))
+            parts[row, :kept, :length] = self._contributions(histories.take([row]), ranked[row, :kept])
+        return parts
 
     def _find_personal(self, histories: Histories) -> NDArray[np.bool_]:
         # An item that nobody liked when the model was trained says nothing about the user's taste.
@@ -291,23 +322,40 @@ class Recommender(ABC):
             raise ScoresNotFinite(f"{self.name} scored {broken} of {len(scores)} users with numbers that are not finite")
         return scores
 
-    def _strongest(self, history: Histories, ranked: NDArray[np.int32], count: int) -> list[NDArray[np.int32]]:
-        items, liked = history.matrix.indices, np.flatnonzero(history.matrix.data > 0)
-        if not len(liked) or not len(ranked):
-            return [np.empty(0, dtype=np.int32) for _ in ranked]
-        speaks = self._contributions(history, ranked)[:, liked]
-        # Sorting all of a long history for its three strongest is what explaining would mostly be.
-        chosen = (
-            np.argpartition(-speaks, count - 1, axis=1)[:, :count]
-            if count < len(liked)
-            else np.broadcast_to(np.arange(len(liked)), speaks.shape)
-        )
-        values = np.take_along_axis(speaks, chosen, axis=1)
-        order = np.lexsort((chosen, -values), axis=1)
-        chosen, values = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(values, order, axis=1)
-        told = items[liked[chosen[values > 0]]].astype(np.int32)
-        ends = np.cumsum(np.count_nonzero(values > 0, axis=1)).tolist()
-        return [told[start:end] for start, end in pairwise([0, *ends])]
+
+def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> NDArray[np.int32]:
+    """For each user and ranked item the `count` liked items of the history that add most, strongest first, padded with −1.
+
+    `parts` [users × ranked × longest history] is what each entry of the rows of `matrix` adds; it is overwritten.
+    """
+    users, ranked, width = parts.shape
+    told = np.full((users, ranked, count), -1, dtype=np.int32)
+    if not width:
+        return told
+    lengths, place = np.diff(matrix.indptr), np.arange(width)
+    entry = np.where(place < lengths[:, None], matrix.indptr[:-1, None] + place, 0)
+    is_liked = (place < lengths[:, None]) & (matrix.data[entry] > 0)
+    parts += np.where(is_liked, 0, -np.inf).astype(parts.dtype)[:, None, :]
+    flat, cells = parts.reshape(users * ranked, width), np.arange(users * ranked)
+    items = np.repeat(matrix.indices[entry], ranked, axis=0)
+    # A few times the maximum is quicker than one partition of everything.
+    for nth in range(min(count, width)):
+        best = flat.argmax(axis=1)
+        told[:, :, nth] = np.where(flat[cells, best] > 0, items[cells, best], -1).reshape(users, ranked)
+        flat[cells, best] = -np.inf
+    return told
+
+
+def _alike(histories: Histories, rows: NDArray[np.intp], ranked: int) -> Iterator[NDArray[np.intp]]:
+    """The rows in groups of histories of about one length, so that little is padded, and of so many that a group stays in the cache."""
+    lengths = np.diff(histories.matrix.indptr)
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    start = 0
+    while start < len(rows):
+        cells = lengths[rows[start : start + GROUP_ROWS]] * np.arange(1, min(GROUP_ROWS, len(rows) - start) + 1) * ranked
+        size = max(1, int(np.count_nonzero(cells <= GROUP_CELLS)))
+        yield rows[start : start + size]
+        start += size
 
 
 def _tiles(histories: Histories) -> Iterator[Histories]:

@@ -92,7 +92,7 @@ class Blend(Recommender):
     def parts(self) -> list[Recommender]:
         """The trained parts, in the order of the configuration. Raises `NotFitted`."""
         self._fitted()
-        return self._parts
+        return self._parts_made
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         arrays: dict[str, NDArray[Any]] = {}
@@ -132,7 +132,7 @@ class Blend(Recommender):
     def _prepare(self, arrays: Arrays) -> None:
         # Parts are asked in columns; nobody asks them for the ids of their items.
         columns = tuple(map(str, range(len(arrays["popularity"]))))
-        self._parts = [_loaded(number, part.made(), columns, arrays) for number, part in enumerate(self.config.parts)]
+        self._parts_made = [_loaded(number, part.made(), columns, arrays) for number, part in enumerate(self.config.parts)]
 
     @classmethod
     def of_parts(cls, config: "Blend.Config", made: Sequence[Recommender]) -> "Blend":
@@ -145,11 +145,11 @@ class Blend(Recommender):
     @property
     def _cold(self) -> NDArray[np.float32]:
         # Strangers get what the popular part calls popular, recently for instance.
-        return next((made._cold for made in self._parts if isinstance(made, Popular)), self._popularity)
+        return next((made._cold for made in self._parts_made if isinstance(made, Popular)), self._popularity)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         total = np.zeros(histories.matrix.shape, dtype=np.float32)
-        for part, made in zip(self.config.parts, self._parts, strict=True):
+        for part, made in zip(self.config.parts, self._parts_made, strict=True):
             if part.weight > 0:
                 total += np.float32(part.weight) * standardized(made.scores(histories))
         return total
@@ -169,11 +169,17 @@ class Blend(Recommender):
         return cls.from_state(State(cls.name, config.model_dump(mode="json"), columns, arrays))
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        total = np.zeros((len(ranked), history.matrix.nnz))
-        for part, made in zip(self.config.parts, self._parts, strict=True):
-            if part.weight > 0 and made.is_personal(history)[0]:
-                spread = float(made.scores(history).std()) or 1.0
-                total += part.weight / spread * made._contributions(history, ranked)
+        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
+        return parts
+
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        total = np.zeros((*ranked.shape, int(np.diff(histories.matrix.indptr).max(initial=0))))
+        for part, made in zip(self.config.parts, self._parts_made, strict=True):
+            is_personal = made.is_personal(histories)
+            if part.weight > 0 and is_personal.any():
+                spread = made.scores(histories).std(axis=1)
+                scale = np.where(is_personal, part.weight / np.where(spread > 0, spread, 1), 0)
+                total += scale[:, None, None] * made._parts(histories, ranked)
         return total
 
     def _stage(self, progress: Progress, number: int) -> Progress:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
+from ml_worker.recommenders.effects import Effects
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.neighbours import content_columns
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
@@ -125,16 +126,18 @@ class Ease(Recommender):
         return {**linear.packed_layout("effects", items), "takes_part": ((items,), np.bool_), "inverse": ((None,), np.float32)}
 
     def _prepare(self, arrays: Arrays) -> None:
-        self._effects = linear.unpacked("effects", arrays)
+        self._effects = Effects(linear.unpacked("effects", arrays))
         self._behind = linear.behind(arrays["popularity"])
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = (linear.told(histories.matrix, self.config.dislike) @ self._effects).toarray()
-        scores += self._behind
-        return scores
+        return self._effects.scores(linear.told(histories.matrix, self.config.dislike), self._behind)
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        return linear.parts(linear.told(history.matrix, self.config.dislike).data, self._effects, history, ranked)
+        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
+        return parts
+
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        return self._effects.parts(histories.matrix, linear.told(histories.matrix, self.config.dislike).data, ranked)
 
 
 def _weights(inverse: NDArray[np.float32], kept: int) -> csr_matrix:

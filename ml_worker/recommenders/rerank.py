@@ -120,6 +120,9 @@ class Rerank(Recommender):
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         return self._first._contributions(history, ranked)
 
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        return self._first._parts(histories, ranked)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposed:

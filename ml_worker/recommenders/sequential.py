@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
+from ml_worker.recommenders.effects import Effects
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.updating import Earlier
 
@@ -106,21 +107,23 @@ class Sequential(Recommender):
         return {**linear.packed_layout("effects", items), "diagonal": ((items,), np.float32)}
 
     def _prepare(self, arrays: Arrays) -> None:
-        self._effects = linear.unpacked("effects", arrays)
+        self._effects = Effects(linear.unpacked("effects", arrays))
         self._behind = linear.behind(arrays["popularity"])
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = (self._states(histories) @ self._effects).toarray()
-        scores += self._behind
-        return scores
+        return self._effects.scores(self._states(histories), self._behind)
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        state = np.asarray(self._states(history)[:, history.matrix.indices].todense(), dtype=np.float32).ravel()
-        return linear.parts(state, self._effects, history, ranked)
+        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
+        return parts
+
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        said = linear.said_of(histories.matrix, self._states(histories))
+        return self._effects.parts(histories.matrix, said, ranked)
 
     def _states(self, histories: Histories) -> csr_matrix:
         """The state of each user now [users × items]."""
-        known = np.diff(self._effects.indptr) > 0
+        known = np.diff(self._effects.weights.indptr) > 0
         steps = _steps(histories, np.flatnonzero(known), self.config)
         weights = decay(self.config)
         is_recent = steps.left < len(weights)

@@ -24,12 +24,12 @@ def test_the_weights_are_those_of_the_formula(drawn):
     inverse = np.linalg.inv(gram + np.diag(3 + np.diag(gram) / 3))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
-    assert model._effects.toarray() == pytest.approx(expected, abs=1e-5)
+    assert model._effects.weights.toarray() == pytest.approx(expected, abs=1e-5)
     assert model.scores(drawn.histories()) == pytest.approx(told @ expected, abs=1e-4)
 
 
 def test_only_the_largest_weights_of_a_row_are_kept(drawn):
-    whole, cut = (fitted(drawn, kept=kept)._effects.toarray() for kept in (40, 5))
+    whole, cut = (fitted(drawn, kept=kept)._effects.weights.toarray() for kept in (40, 5))
     for all_weights, kept in zip(whole, cut, strict=True):
         assert np.count_nonzero(kept) == 5
         assert set(np.flatnonzero(kept)) == set(np.argsort(-np.abs(all_weights), kind="stable")[:5])
@@ -55,8 +55,8 @@ def test_beyond_the_dense_catalogue_items_are_ordered_by_popularity(drawn):
     likes = np.bincount(drawn.items[drawn.weights > 0], minlength=40)
     dense = np.sort(np.lexsort((np.arange(40), -likes))[:10])
     tail = np.setdiff1d(np.arange(40), dense)
-    assert not model._effects[tail].nnz
-    assert not model._effects[:, tail].nnz
+    assert not model._effects.weights[tail].nnz
+    assert not model._effects.weights[:, tail].nnz
     scores = model.scores(Histories.from_events([0], [dense[0]], [1], shape=(1, 40)))[0]
     assert np.array_equal(np.argsort(-scores[tail], kind="stable"), np.argsort(-popularity[tail], kind="stable"))
 
@@ -81,7 +81,7 @@ def test_a_partial_training_is_close_to_the_full_one(drawn):
     early = fitted(drawn.part(np.arange(len(drawn)) < len(drawn) - 40), ridge=20)
     updated, whole = Ease.from_state(early._fitted()), fitted(drawn, ridge=20)
     updated.update(drawn, since=len(drawn) - 40)
-    before, after = (np.abs((model._effects - whole._effects).toarray()).sum() for model in (early, updated))
+    before, after = (np.abs((model._effects.weights - whole._effects.weights).toarray()).sum() for model in (early, updated))
     assert after < 0.4 * before
 
 

@@ -24,13 +24,13 @@ def test_the_weights_are_those_of_the_formula(drawn, config, dense_items, monkey
     monkeypatch.setattr(item_knn.linear, "DENSE_ITEMS", dense_items)
     model = ItemKnn(ItemKnn.Config(**config))
     model.fit(drawn)
-    assert model._effects.toarray() == pytest.approx(expected(drawn, model.config), rel=1e-4, abs=1e-6)
+    assert model._effects.weights.toarray() == pytest.approx(expected(drawn, model.config), rel=1e-4, abs=1e-6)
 
 
 def test_each_item_has_so_many_neighbours_and_the_nearest(drawn):
     model = ItemKnn(ItemKnn.Config(neighbours=3))
     model.fit(drawn)
-    for column, all_near in zip(model._effects.toarray().T, expected(drawn, model.config).T, strict=True):
+    for column, all_near in zip(model._effects.weights.toarray().T, expected(drawn, model.config).T, strict=True):
         assert np.count_nonzero(column) == 3
         assert column.sum() == pytest.approx(np.sort(all_near)[-3:].sum(), rel=1e-4)
 

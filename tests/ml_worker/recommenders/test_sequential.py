@@ -53,7 +53,7 @@ def straightforward(interactions: Interactions, config: Sequential.Config) -> np
 def test_the_weights_are_those_of_the_definition(chain, config):
     settings = Sequential.Config(ridge=2, kept=12, **config)
     uneven = chain.part(np.arange(len(chain)) < len(chain) - 5)  # the last user has fewer steps
-    assert fitted(uneven, **settings.model_dump())._effects.toarray() == pytest.approx(straightforward(uneven, settings), abs=1e-4)
+    assert fitted(uneven, **settings.model_dump())._effects.weights.toarray() == pytest.approx(straightforward(uneven, settings), abs=1e-4)
 
 
 def test_what_comes_next_is_offered_first(chain):

@@ -1,0 +1,76 @@
+"""The weights of a linear model as it serves: the scores of many users, and what each item of their histories adds to them."""
+
+import threading
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+MANY_USERS: Final = 64
+"""So many at once are answered from the weights as a dense matrix."""
+DENSE_CELLS: Final = 1 << 24
+"""As long as that has at most so many cells (64 MB); it is made when it is first wanted, and stays with the model."""
+
+
+class Effects:
+    """Sparse weights B [items × items]; histories x answer with x·B."""
+
+    def __init__(self, weights: csr_matrix) -> None:
+        self.weights = weights
+        self._dense: NDArray[np.float32] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the dense copy was made."""
+        return self._dense is not None
+
+    def scores(self, said: csr_matrix, behind: NDArray[np.float32]) -> NDArray[np.float32]:
+        """x·B for the rows x of `said` [users × items], and `behind` [items] added to each."""
+        dense = self._wanted_dense(said.shape[0])
+        scores: NDArray[np.float32] = (said @ self.weights).toarray() if dense is None else said @ dense
+        scores += behind
+        return scores
+
+    def parts(self, matrix: csr_matrix, said: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What each stored entry of each row of `matrix` adds to the score of each item in the same row of `ranked`.
+
+        `said` is what the entries of `matrix` [users × items] say, in its order; `ranked` [users × ranked] may end in −1.
+        Answers [users × ranked × longest row of `matrix`], 0 behind the end of shorter rows.
+        """
+        lengths = np.diff(matrix.indptr)
+        place = np.arange(int(lengths.max(initial=0)))
+        has = place < lengths[:, None]
+        found = np.zeros((*ranked.shape, len(place)), dtype=np.float32)
+        if not found.size:
+            return found
+        dense = self._dense  # made by the scores of many; for reasons of a few it is not worth it
+        if dense is None:
+            self._scatter(found, matrix, said, ranked)
+            return found
+        entry = np.where(has, matrix.indptr[:-1, None] + place, 0)
+        cells = matrix.indices[entry].astype(np.int64)[:, None, :] * dense.shape[1] + np.maximum(ranked, 0)[:, :, None]
+        np.take(dense.ravel(), cells, out=found, mode="clip")
+        found *= np.where(has, said[entry], np.float32(0))[:, None, :]
+        return found
+
+    def _scatter(self, found: NDArray[np.float32], matrix: csr_matrix, said: NDArray[np.float32], ranked: NDArray[np.int32]) -> None:
+        rank_of = np.full(matrix.shape, -1, dtype=np.int32)
+        user, rank = np.nonzero(ranked >= 0)
+        rank_of[user, ranked[user, rank]] = rank
+        rows = self.weights[matrix.indices]
+        entry = np.repeat(np.arange(matrix.nnz), np.diff(rows.indptr))
+        of_user = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        ranks = rank_of[of_user[entry], rows.indices]
+        kept = np.flatnonzero(ranks >= 0)
+        entry, ranks = entry[kept], ranks[kept]
+        users = of_user[entry]
+        found[users, ranks, entry - matrix.indptr[users]] = rows.data[kept] * said[entry]
+
+    def _wanted_dense(self, users: int) -> NDArray[np.float32] | None:
+        if self._dense is None and users >= MANY_USERS and np.prod(self.weights.shape, dtype=np.int64) <= DENSE_CELLS:
+            with self._lock:
+                if self._dense is None:
+                    self._dense = np.ascontiguousarray(self.weights.toarray(), dtype=np.float32)
+        return self._dense if users >= MANY_USERS else None
