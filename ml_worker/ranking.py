@@ -19,7 +19,8 @@ from core.messages import RankPayload
 from ml_worker import dataset, reranking
 from ml_worker.catalogue import Catalogue, Catalogues
 from ml_worker.dataset import UserHistories
-from ml_worker.recommenders.base import TILE_SCORES, Ranking
+from ml_worker.recommenders.base import Ranking
+from ml_worker.recommenders.batches import TILE_SCORES
 from ml_worker.recommenders.interactions import Histories
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 from ml_worker.registry import ModelUnusable, Registry, ServedModel

@@ -1,14 +1,14 @@
 """The recommender: public verbs that check and are the same for all, private ones that an algorithm writes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy.sparse import csr_matrix
 
+from ml_worker.recommenders.batches import alike, strongest, tiles
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 from ml_worker.recommenders.state import DamagedModel, State, pack, unpack
@@ -20,13 +20,6 @@ Progress = Callable[[float, str], None]
 Arrays = Mapping[str, NDArray[Any]]
 Layout = Mapping[str, tuple[tuple[int | None, ...], type[np.generic]]]
 """Shape and dtype of every array of a state, by name; None stands for any length."""
-
-# A batch is answered in tiles of at most this many users and scores, so that memory does not grow with it.
-TILE_ROWS = 512
-TILE_SCORES = 1 << 24
-# Reasons are looked for in groups of at most this many users, and triples of user, ranked item and item of the history.
-GROUP_ROWS = 64
-GROUP_CELLS = 1 << 17
 
 
 class NotFitted(Exception):
@@ -141,7 +134,7 @@ class Recommender(ABC):
         items = self._check(histories)
         scores = np.empty((len(histories), items), dtype=np.float32)
         done = 0
-        for tile in _tiles(histories):
+        for tile in tiles(histories):
             scores[done : done + len(tile)] = self._score_all(tile)
             done += len(tile)
         return scores
@@ -157,7 +150,7 @@ class Recommender(ABC):
         if exclude is not None and (exclude.shape != (items,) or exclude.dtype != np.bool_):
             raise MismatchedHistories(f"exclude is {exclude.dtype} {exclude.shape}, the model needs bool ({items},)")
         rankings: list[Ranking] = []
-        for tile in _tiles(histories):
+        for tile in tiles(histories):
             scores, seen = self._score_all(tile), tile.matrix
             scores[np.repeat(np.arange(len(tile)), np.diff(seen.indptr)), seen.indices] = NOT_OFFERED
             if exclude is not None:
@@ -193,7 +186,7 @@ class Recommender(ABC):
             raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
         told = np.full((*ranked.shape, count), -1, dtype=np.int32)
         if told.size:
-            for rows in _alike(histories, np.flatnonzero(self._find_personal(histories)), ranked.shape[1]):
+            for rows in alike(histories, np.flatnonzero(self._find_personal(histories)), ranked.shape[1]):
                 of_rows, wanted = histories.take(rows), ranked[rows]
                 told[rows] = strongest(self._parts(of_rows, wanted), of_rows.matrix, count)
             told[ranked < 0] = -1
@@ -321,45 +314,3 @@ class Recommender(ABC):
         if broken:
             raise ScoresNotFinite(f"{self.name} scored {broken} of {len(scores)} users with numbers that are not finite")
         return scores
-
-
-def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> NDArray[np.int32]:
-    """For each user and ranked item the `count` liked items of the history that add most, strongest first, padded with −1.
-
-    `parts` [users × ranked × longest history] is what each entry of the rows of `matrix` adds; it is overwritten.
-    """
-    users, ranked, width = parts.shape
-    told = np.full((users, ranked, count), -1, dtype=np.int32)
-    if not width:
-        return told
-    lengths, place = np.diff(matrix.indptr), np.arange(width)
-    entry = np.where(place < lengths[:, None], matrix.indptr[:-1, None] + place, 0)
-    is_liked = (place < lengths[:, None]) & (matrix.data[entry] > 0)
-    parts += np.where(is_liked, 0, -np.inf).astype(parts.dtype)[:, None, :]
-    flat, cells = parts.reshape(users * ranked, width), np.arange(users * ranked)
-    items = np.repeat(matrix.indices[entry], ranked, axis=0)
-    # A few times the maximum is quicker than one partition of everything.
-    for nth in range(min(count, width)):
-        best = flat.argmax(axis=1)
-        told[:, :, nth] = np.where(flat[cells, best] > 0, items[cells, best], -1).reshape(users, ranked)
-        flat[cells, best] = -np.inf
-    return told
-
-
-def _alike(histories: Histories, rows: NDArray[np.intp], ranked: int) -> Iterator[NDArray[np.intp]]:
-    """The rows in groups of histories of about one length, so that little is padded, and of so many that a group stays in the cache."""
-    lengths = np.diff(histories.matrix.indptr)
-    rows = rows[np.argsort(lengths[rows], kind="stable")]
-    start = 0
-    while start < len(rows):
-        cells = lengths[rows[start : start + GROUP_ROWS]] * np.arange(1, min(GROUP_ROWS, len(rows) - start) + 1) * ranked
-        size = max(1, int(np.count_nonzero(cells <= GROUP_CELLS)))
-        yield rows[start : start + size]
-        start += size
-
-
-def _tiles(histories: Histories) -> Iterator[Histories]:
-    rows, items = histories.matrix.shape
-    step = min(TILE_ROWS, max(1, TILE_SCORES // max(1, items)))
-    starts = range(0, rows, step)
-    return (histories.take(np.arange(start, min(start + step, rows))) if rows > step else histories for start in starts)

@@ -1,0 +1,59 @@
+"""How a batch of users is divided so that it fits memory and caches, and the reasons found in what histories add."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from ml_worker.recommenders.interactions import Histories
+
+# A batch is answered in tiles of at most this many users and scores, so that memory does not grow with it.
+TILE_ROWS = 512
+TILE_SCORES = 1 << 24
+# Reasons are looked for in groups of at most this many users, and triples of user, ranked item and item of the history.
+GROUP_ROWS = 64
+GROUP_CELLS = 1 << 17
+
+
+def tiles(histories: Histories) -> Iterator[Histories]:
+    """The histories in stretches."""
+    rows, items = histories.matrix.shape
+    step = min(TILE_ROWS, max(1, TILE_SCORES // max(1, items)))
+    starts = range(0, rows, step)
+    return (histories.take(np.arange(start, min(start + step, rows))) if rows > step else histories for start in starts)
+
+
+def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> NDArray[np.int32]:
+    """For each user and ranked item the `count` liked items of the history that add most, strongest first, padded with −1.
+
+    `parts` [users × ranked × longest history] is what each entry of the rows of `matrix` adds; it is overwritten.
+    """
+    users, ranked, width = parts.shape
+    told = np.full((users, ranked, count), -1, dtype=np.int32)
+    if not width:
+        return told
+    lengths, place = np.diff(matrix.indptr), np.arange(width)
+    entry = np.where(place < lengths[:, None], matrix.indptr[:-1, None] + place, 0)
+    is_liked = (place < lengths[:, None]) & (matrix.data[entry] > 0)
+    parts += np.where(is_liked, 0, -np.inf).astype(parts.dtype)[:, None, :]
+    flat, cells = parts.reshape(users * ranked, width), np.arange(users * ranked)
+    items = np.repeat(matrix.indices[entry], ranked, axis=0)
+    # A few times the maximum is quicker than one partition of everything.
+    for nth in range(min(count, width)):
+        best = flat.argmax(axis=1)
+        told[:, :, nth] = np.where(flat[cells, best] > 0, items[cells, best], -1).reshape(users, ranked)
+        flat[cells, best] = -np.inf
+    return told
+
+
+def alike(histories: Histories, rows: NDArray[np.intp], ranked: int) -> Iterator[NDArray[np.intp]]:
+    """The rows in groups of histories of about one length, so that little is padded, and of so many that a group stays in the cache."""
+    lengths = np.diff(histories.matrix.indptr)
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    start = 0
+    while start < len(rows):
+        cells = lengths[rows[start : start + GROUP_ROWS]] * np.arange(1, min(GROUP_ROWS, len(rows) - start) + 1) * ranked
+        size = max(1, int(np.count_nonzero(cells <= GROUP_CELLS)))
+        yield rows[start : start + size]
+        start += size
