@@ -15,7 +15,8 @@ from typing import Final
 import obstore
 
 from core.held import HeldFiles
-from core.places import S3Access, open_place
+from core.mapped import LEAST_BYTES, CachedFiles, map_file
+from core.places import ArtifactsUnavailable, S3Access, open_place
 from core.settings import CoreSettings
 
 RESULT_FILE = "result.json"
@@ -59,7 +60,9 @@ class ArtifactStore:
     Every method but `stream` blocks. All raise `core.places.ArtifactsUnavailable` where the store does not answer or refuses.
     """
 
-    def __init__(self, url: str | Path, access: S3Access | None = None) -> None:
+    def __init__(self, url: str | Path, access: S3Access | None = None, *, cached: CachedFiles | None = None) -> None:
+        """`cached` are copies of large files on a local disk, for `map`; without them a directory's own files are mapped."""
+        self._cached = cached
         self._place = open_place(url, access)
         self._store = self._place.store
         # Files of a directory are held in memory by the system already.
@@ -78,6 +81,11 @@ class ArtifactStore:
     def check(self) -> None:
         """Raise `ArtifactsUnavailable` unless artifacts can be written and read."""
         self._place.check()
+        if self._cached is not None:
+            try:
+                self._cached.check()
+            except OSError as error:
+                raise ArtifactsUnavailable(f"copies of artifacts cannot be kept (ARTIFACTS_CACHE): {error}") from error
 
     def put(self, files: Mapping[str, bytes]) -> StoredArtifact:
         """Store files as a new artifact; durable when this returns.
@@ -102,6 +110,13 @@ class ArtifactStore:
             held = self._held.find(key, name) if self._held else None
             files[name] = self._verified(key, name, entry) if held is None else held
         return files
+
+    def map(self, key: str) -> dict[str, memoryview]:
+        """The files of an artifact, verified and read-only, as `get` has them, but mapped where there is a local file.
+
+        Pages of a mapped file are read when they are used, and shared by all processes of the host. They stay when the artifact is deleted.
+        """
+        return {name: self._mapped(key, name, entry) for name, entry in self.files(key).items()}
 
     def files(self, key: str) -> dict[str, StoredFile]:
         """Which files an artifact has, without reading them. Raises `ArtifactNotFound` or `ArtifactDamaged`."""
@@ -158,10 +173,29 @@ class ArtifactStore:
         (folder / _MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)  # another janitor may be at it too
 
+    def _mapped(self, key: str, name: str, entry: StoredFile) -> memoryview:
+        held = self._held.find(key, name) if self._held else None
+        if held is not None:
+            return memoryview(held)
+        if self._cached is not None and entry.size >= LEAST_BYTES:
+            return self._cached.open(entry.sha256, entry.size, lambda: self._verified(key, name, entry))
+        if self._place.directory is None:
+            return memoryview(self._verified(key, name, entry))
+        view = self._map(self._place.directory / key / name)
+        _verify(view, entry, key, name)
+        return view
+
+    def _map(self, path: Path) -> memoryview:
+        try:
+            return map_file(path)
+        except FileNotFoundError as error:
+            raise ArtifactNotFound(f"artifact {path.parent.name}: {path.name} is missing") from error
+        except OSError as error:
+            raise ArtifactsUnavailable(f"{self.address}: {error.strerror}") from error
+
     def _verified(self, key: str, name: str, entry: StoredFile) -> bytes:
         data = self._read(key, name, size=entry.size)
-        if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise ArtifactDamaged(f"artifact {key}: {name} has {len(data)} bytes that do not match the manifest ({entry.size})")
+        _verify(data, entry, key, name)
         self._hold(key, name, data)
         return data
 
@@ -196,7 +230,13 @@ class ArtifactStore:
                 os.close(descriptor)
 
 
-def open_artifacts(settings: CoreSettings) -> ArtifactStore:
+def _verify(data: bytes | memoryview, entry: StoredFile, key: str, name: str) -> None:
+    # Of a mapped file this is what reads it from the disk: once for all processes of the host.
+    if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise ArtifactDamaged(f"artifact {key}: {name} has {len(data)} bytes that do not match the manifest ({entry.size})")
+
+
+def open_artifacts(settings: CoreSettings, *, cached: CachedFiles | None = None) -> ArtifactStore:
     """The store that the settings name. Raises `ArtifactsUnavailable` if its directory cannot be made."""
     access = S3Access(
         endpoint_url=settings.aws_endpoint_url,
@@ -204,4 +244,4 @@ def open_artifacts(settings: CoreSettings) -> ArtifactStore:
         access_key_id=settings.aws_access_key_id,
         secret_access_key=settings.aws_secret_access_key,
     )
-    return ArtifactStore(settings.artifacts_url, access)
+    return ArtifactStore(settings.artifacts_url, access, cached=cached)

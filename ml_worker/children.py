@@ -17,12 +17,11 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from core import log
-from core.artifacts import open_artifacts
 from core.database import make_pool
 from ml_worker.handlers.base import Answer, Context, Job, ReportProgress
 from ml_worker.naming import named_in_log
 from ml_worker.ranking import make_ranker
-from ml_worker.registry import Registry
+from ml_worker.registry import open_registry
 from ml_worker.settings import WorkerSettings
 
 LOOK_SECONDS = 0.1
@@ -115,7 +114,7 @@ def _work(pipe: Connection, settings: WorkerSettings, handlers: str, kind: str, 
     threadpool_limits(limits=1, user_api="blas")
     try:
         with named_in_log([job.task for job in batch]), make_pool(settings.database_url.get_secret_value(), max_size=2) as pool:
-            registry = Registry(open_artifacts(settings))
+            registry = open_registry(settings)
             ranker = make_ranker(pool, registry, settings)
             context = Context(pool, registry, ranker, settings, progress=lambda done, note=None: pipe.send(("progress", done, note)))
             answers = import_module(handlers).HANDLERS[kind].run(batch, context)

@@ -31,10 +31,10 @@ def register(connection: Connection[Any], registry: Registry, artifact: str, *, 
     Raises `BundleRefused` if they are not what they are said to be, or no model that this process can serve.
     """
     try:
-        files = registry.store.get(artifact)
+        files = registry.store.map(artifact)
         if bundles.MANIFEST not in files:
             raise BundleRefused(f"artifact {artifact} has no {bundles.MANIFEST}")
-        manifest = bundles.parse_manifest(files[bundles.MANIFEST])
+        manifest = bundles.parse_manifest(bytes(files[bundles.MANIFEST]))
         recommender = load_recommender(files)
     except UNUSABLE as error:
         raise BundleRefused(str(error)) from error

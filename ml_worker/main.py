@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from core import log
-from core.artifacts import open_artifacts
 from core.database import Pool, make_pool
 from core.health import CannotListen, HealthServer
 from core.places import ArtifactsUnavailable
@@ -31,7 +30,7 @@ from ml_worker.leases import Leases
 from ml_worker.pulling import pull_at_start
 from ml_worker.ranking import make_ranker
 from ml_worker.recommenders.registry import plugins
-from ml_worker.registry import Registry
+from ml_worker.registry import open_registry
 from ml_worker.settings import WorkerSettings
 from ml_worker.slots import Slot
 from ml_worker.vitals import Vitals
@@ -51,7 +50,7 @@ class Worker:
         self._stopped = threading.Event()
         self._bell = _make_bell(settings, handlers)
         self._vitals = Vitals(handlers, Tracing("marquee-worker", settings.otel_exporter_otlp_endpoint))
-        self._registry = Registry(open_artifacts(settings))
+        self._registry = open_registry(settings)
 
     def run(self) -> None:
         """Work until `stop` is called. Raises `CannotListen` or `ArtifactsUnavailable` before anything is begun."""

@@ -11,19 +11,22 @@ from typing import Any, Final
 from psycopg import Connection
 
 from core import model_versions
-from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore
+from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, open_artifacts
 from core.log import get_logger
+from core.mapped import CachedFiles
 from core.model_versions import NewVersion, Scope
 from core.statement import Statement
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.registry import UnknownAlgorithm, load_recommender
 from ml_worker.recommenders.state import DamagedModel, NewerModelFormat
+from ml_worker.settings import WorkerSettings
 
 UNUSABLE: Final = (ArtifactNotFound, ArtifactDamaged, DamagedModel, NewerModelFormat, UnknownAlgorithm)
 """Why an artifact cannot be served."""
 
 RETRY_SECONDS: Final = 30.0
+MEGABYTE: Final = 1_000_000
 
 
 class ModelUnusable(Exception):
@@ -135,8 +138,8 @@ class Registry:
         return served
 
     def load(self, artifact: str) -> Recommender:
-        """The recommender with these arrays, verified. Raises one of `UNUSABLE`."""
-        return load_recommender(self.store.get(artifact))
+        """The recommender with these arrays, verified and where possible mapped. Raises one of `UNUSABLE`."""
+        return load_recommender(self.store.map(artifact))
 
     def _load(self, version_id: int, artifact: str) -> ServedModel:
         if self._served and self._unusable and self._unusable[0] == version_id and time.monotonic() < self._unusable[1]:
@@ -170,6 +173,12 @@ class Registry:
             parent_id=model.parent_id,
             task_id=task_id,
         )
+
+
+def open_registry(settings: WorkerSettings) -> Registry:
+    """The registry of a process. Raises `core.places.ArtifactsUnavailable` if the store's directory cannot be made."""
+    cached = CachedFiles(settings.artifacts_cache, settings.artifacts_cache_mb * MEGABYTE) if settings.artifacts_cache else None
+    return Registry(open_artifacts(settings, cached=cached))
 
 
 def window(interactions: Interactions, *, last_id: int) -> dict[str, Any]:

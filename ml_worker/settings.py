@@ -1,5 +1,6 @@
 """The settings of a worker process."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -49,6 +50,11 @@ class WorkerSettings(CoreSettings):
     models_kept: int = Field(
         default=10, ge=1, le=1000, description="How many of the newest versions of either scope, full and partial, keep their arrays."
     )
+    artifacts_cache: Path | None = Field(
+        default=None,
+        description="A local directory for copies of large artifacts, which workers map; for a bucket or a network file system.",
+    )
+    artifacts_cache_mb: int = Field(default=4096, ge=1, description="Most megabytes of copies in ARTIFACTS_CACHE.")
     worker_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics; 0.0.0.0 for all.")
     worker_port: int = Field(default=0, ge=0, le=65535, description="Port of the worker's health and metrics; 0 serves none.")
     list_length: int = Field(default=100, ge=1, le=1000, description="Entries kept in each stored list.")

@@ -1,7 +1,7 @@
 """Alternating least squares for implicit feedback (Hu, Koren, Volinsky 2008): trained by `implicit`, served by numpy."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_limits
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.updating import Earlier
+
+_GRAM_ROWS: Final = 4096
 
 
 class Als(Recommender):
@@ -118,9 +120,13 @@ class Als(Recommender):
         }
 
     def _prepare(self, arrays: Arrays) -> None:
-        self._factors = arrays["item_factors"].astype(np.float64)
+        # As they are stored, which may be mapped: what equations need of them is converted when they are made.
+        self._factors: NDArray[np.float32] = arrays["item_factors"]
         # What everybody's equations begin with: every item with confidence 1 and preference 0, and the regularization.
-        self._gram = self._factors.T @ self._factors + arrays["regularization"] * np.eye(self.config.factors)
+        self._gram = arrays["regularization"] * np.eye(self.config.factors)
+        for start in range(0, len(self._factors), _GRAM_ROWS):
+            part = self._factors[start : start + _GRAM_ROWS].astype(np.float64)
+            self._gram += part.T @ part
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         matrix = histories.matrix
@@ -131,7 +137,7 @@ class Als(Recommender):
             equations[row], pulls = self._equation(matrix.indices[stored], matrix.data[stored])
             sides[row, :, 0] = pulls.sum(axis=0)
         solved = np.linalg.solve(equations, sides)[:, :, 0]
-        scores: NDArray[np.float32] = solved.astype(np.float32) @ self._fitted().arrays["item_factors"].T
+        scores: NDArray[np.float32] = solved.astype(np.float32) @ self._factors.T
         return scores
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -141,7 +147,7 @@ class Als(Recommender):
 
     def _equation(self, history: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """One user's normal equations: the left side A [factors × factors], and the right side as its terms [history × factors]."""
-        factors = self._factors[history]
+        factors = self._factors[history].astype(np.float64)
         signed = _signed_confidence(weights.astype(np.float64), self.config.alpha)
         left = self._gram + (factors.T * (np.abs(signed) - 1)) @ factors
         return left, np.maximum(signed, 0)[:, None] * factors

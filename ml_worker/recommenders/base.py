@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ml_worker.recommenders.batches import alike, strongest, tiles
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
-from ml_worker.recommenders.state import DamagedModel, State, pack, unpack
+from ml_worker.recommenders.state import DamagedModel, Files, State, is_finite, pack, unpack
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
 Progress = Callable[[float, str], None]
@@ -89,7 +89,7 @@ class Recommender(ABC):
         return self._state is not None
 
     @property
-    def item_ids(self) -> tuple[str, ...]:
+    def item_ids(self) -> Sequence[str]:
         """The ids of the columns. Raises `NotFitted`."""
         return self._fitted().item_ids
 
@@ -197,7 +197,7 @@ class Recommender(ABC):
         return pack(self._fitted(), libraries=self.libraries)
 
     @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> Self:
+    def load(cls, files: Files) -> Self:
         """The model that was saved. Raises `DamagedModel`, `NewerModelFormat`."""
         return cls.from_state(unpack(files))
 
@@ -285,7 +285,7 @@ class Recommender(ABC):
 
     def _learn(self, arrays: Arrays, interactions: Interactions) -> None:
         for name, array in arrays.items():
-            if not np.isfinite(array).all():
+            if not is_finite(array):
                 raise TrainingDiverged(f"{self.name}: {name} is not finite after training with {self.config!r}")
         self._adopt(State(self.name, self.config.model_dump(mode="json"), interactions.item_ids, arrays))
 
@@ -299,7 +299,7 @@ class Recommender(ABC):
             fits = len(array.shape) == len(shape) and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
             if not fits or array.dtype != dtype:
                 raise DamagedModel(f"{name} is {array.dtype} {array.shape}, a model of {items} items needs {np.dtype(dtype)} {shape}")
-            if not np.isfinite(array).all():
+            if not is_finite(array):
                 raise DamagedModel(f"{name} holds numbers that are not finite")
         self._prepare(state.arrays)
         self._state = state

@@ -131,7 +131,7 @@ class Blend(Recommender):
 
     def _prepare(self, arrays: Arrays) -> None:
         # Parts are asked in columns; nobody asks them for the ids of their items.
-        columns = tuple(map(str, range(len(arrays["popularity"]))))
+        columns = ("",) * len(arrays["popularity"])
         self._parts_made = [_loaded(number, part.made(), columns, arrays) for number, part in enumerate(self.config.parts)]
 
     @classmethod
@@ -165,7 +165,7 @@ class Blend(Recommender):
     @classmethod
     def of_arrays(cls, config: "Blend.Config", arrays: Arrays) -> "Blend":
         """The blend with these arrays, for a model that contains one: its columns have no ids. Raises `DamagedModel`."""
-        columns = tuple(map(str, range(len(arrays["popularity"]))))
+        columns = ("",) * len(arrays["popularity"])
         return cls.from_state(State(cls.name, config.model_dump(mode="json"), columns, arrays))
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
@@ -204,7 +204,7 @@ def _prefixed(number: int, made: Recommender) -> dict[str, NDArray[Any]]:
     return {f"{number}/{name}": array for name, array in made._fitted().arrays.items()}
 
 
-def _loaded(number: int, made: Recommender, item_ids: tuple[str, ...], arrays: Arrays) -> Recommender:
+def _loaded(number: int, made: Recommender, item_ids: Sequence[str], arrays: Arrays) -> Recommender:
     """The part with its arrays out of the state of the blend. Raises `DamagedModel`."""
     prefix = f"{number}/"
     own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,6 +1,5 @@
 """The table of contents: every algorithm by name, and how a saved model finds its own."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -15,7 +14,7 @@ from ml_worker.recommenders.plugins import Plugins, find_plugins
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.rerank import Rerank
 from ml_worker.recommenders.sequential import Sequential
-from ml_worker.recommenders.state import unpack
+from ml_worker.recommenders.state import Files, unpack
 
 RECOMMENDERS: Final[dict[str, type[Recommender]]] = {
     algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, Blend, Rerank)
@@ -41,7 +40,7 @@ def find_recommender(name: str) -> type[Recommender]:
     return found
 
 
-def load_recommender(files: Mapping[str, bytes]) -> Recommender:
+def load_recommender(files: Files) -> Recommender:
     """The model that was saved, whatever its algorithm. Raises `UnknownAlgorithm`, `DamagedModel`, `NewerModelFormat`."""
     state = unpack(files)
     return find_recommender(state.algorithm).from_state(state)

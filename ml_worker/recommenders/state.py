@@ -1,22 +1,28 @@
 """The stored form of a trained recommender: arrays as npz, everything else as JSON, no code in either."""
 
 import hashlib
-import io
-import struct
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-FORMAT: Final = 1
+from ml_worker.recommenders import npz
+from ml_worker.recommenders.ids import Ids, InvalidIds, joined
+
+FORMAT: Final = 2
 ARRAYS: Final = "arrays.npz"
 MANIFEST: Final = "model.json"
+
+Files = Mapping[str, bytes] | Mapping[str, memoryview]
+"""Files by name: in memory, or mapped."""
+
+_PART: Final = 1 << 20
+_ID_TEXT: Final = "item_ids/text"
+_ID_OFFSETS: Final = "item_ids/offsets"
 
 
 class DamagedModel(Exception):
@@ -33,7 +39,7 @@ class State:
 
     algorithm: str
     config: Mapping[str, Any]
-    item_ids: tuple[str, ...]
+    item_ids: Sequence[str]
     arrays: Mapping[str, NDArray[Any]]
 
 
@@ -57,33 +63,41 @@ class _Manifest(BaseModel):
     libraries: dict[str, str]
     arrays_sha256: str
     arrays: dict[str, _Array]
-    item_ids: tuple[str, ...]
+    item_ids: tuple[str, ...] | None = None
+    """Of format 1; since format 2 they are arrays too."""
+
+    @model_validator(mode="after")
+    def _has_ids_once(self) -> "_Manifest":
+        if (self.item_ids is None) == (self.format == 1):
+            raise ValueError(f"item_ids are {'missing' if self.item_ids is None else 'not to be here'} in format {self.format}")
+        return self
 
 
 def pack(state: State, *, libraries: tuple[str, ...]) -> dict[str, bytes]:
     """The state as files, the same bytes for the same state; `libraries` are the distributions whose versions are noted."""
-    buffer = io.BytesIO()
-    # Any: the stub of savez takes the keyword `allow_pickle` for one of the arrays.
-    arrays: dict[str, Any] = dict(sorted(state.arrays.items()))
-    np.savez(buffer, allow_pickle=False, **arrays)
+    text, offsets = joined(state.item_ids)
+    arrays = {**state.arrays, _ID_TEXT: text, _ID_OFFSETS: offsets}
+    data = npz.write(arrays)
     manifest = _Manifest(
         format=FORMAT,
         algorithm=state.algorithm,
         config=dict(state.config),
         libraries={name: version(name) for name in libraries},
-        arrays_sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
-        arrays={name: _describe(array) for name, array in arrays.items()},
-        item_ids=state.item_ids,
+        arrays_sha256=hashlib.sha256(data).hexdigest(),
+        arrays={name: _describe(array) for name, array in sorted(arrays.items())},
     )
-    return {ARRAYS: buffer.getvalue(), MANIFEST: manifest.model_dump_json().encode()}
+    return {ARRAYS: data, MANIFEST: manifest.model_dump_json(exclude_none=True).encode()}
 
 
-def unpack(files: Mapping[str, bytes]) -> State:
-    """The state in files that `pack` made. Raises `DamagedModel` or `NewerModelFormat`."""
+def unpack(files: Files) -> State:
+    """The state in files that `pack` made; its arrays are read-only and lie in the memory of the file, so that a mapped one is shared.
+
+    Raises `DamagedModel` or `NewerModelFormat`.
+    """
     missing = sorted({ARRAYS, MANIFEST} - files.keys())
     if missing:
         raise DamagedModel(f"{' and '.join(missing)} missing")
-    manifest = _read_manifest(files[MANIFEST])
+    manifest = _read_manifest(bytes(files[MANIFEST]))
     if hashlib.sha256(files[ARRAYS]).hexdigest() != manifest.arrays_sha256:
         raise DamagedModel(f"{ARRAYS} does not have the SHA-256 that {MANIFEST} gives")
     arrays = _read_arrays(files[ARRAYS])
@@ -91,9 +105,19 @@ def unpack(files: Mapping[str, bytes]) -> State:
     for name in sorted(found.keys() | manifest.arrays.keys()):
         if found.get(name) != manifest.arrays.get(name):
             raise DamagedModel(f"{ARRAYS}: {name} is {found.get(name)}, {MANIFEST} says {manifest.arrays.get(name)}")
-    if len(set(manifest.item_ids)) != len(manifest.item_ids):
-        raise DamagedModel(f"{MANIFEST}: item_ids names an item twice")
-    return State(manifest.algorithm, manifest.config, manifest.item_ids, arrays)
+    ids = (arrays.pop(_ID_TEXT, None), arrays.pop(_ID_OFFSETS, None)) if manifest.item_ids is None else joined(manifest.item_ids)
+    if ids[0] is None or ids[1] is None:
+        raise DamagedModel(f"{ARRAYS}: item_ids missing")
+    try:
+        return State(manifest.algorithm, manifest.config, Ids(ids[0], ids[1]), arrays)
+    except InvalidIds as error:
+        raise DamagedModel(f"{ARRAYS if manifest.item_ids is None else MANIFEST}: {error}") from error
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Whether all numbers are; in parts, because what says it of all at once would be a quarter of the array more."""
+    numbers = array.reshape(-1, order="A")
+    return all(bool(np.isfinite(numbers[start : start + _PART]).all()) for start in range(0, len(numbers), _PART))
 
 
 def _describe(array: NDArray[Any]) -> _Array:
@@ -113,16 +137,8 @@ def _read_manifest(data: bytes) -> _Manifest:
         raise DamagedModel(f"{MANIFEST}: {place}: {first['msg']}") from error
 
 
-def _read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+def _read_arrays(data: bytes | memoryview) -> dict[str, NDArray[Any]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as members:
-            unpacked = sum(member.file_size for member in members.infolist())
-        if unpacked > len(data):  # `pack` does not compress
-            raise DamagedModel(f"{ARRAYS} would unpack to {unpacked:,} bytes, more than the {len(data):,} it has")
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    # All that zipfile and numpy raise for bytes that are no npz; a lying header can ask for any amount of memory.
-    except (ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, AttributeError, struct.error) as error:
-        raise DamagedModel(f"{ARRAYS} cannot be read: {error}") from error
-    except (zipfile.BadZipFile, zlib.error) as error:
+        return npz.read(data)
+    except npz.UnreadableArrays as error:
         raise DamagedModel(f"{ARRAYS} cannot be read: {error}") from error

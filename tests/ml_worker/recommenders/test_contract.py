@@ -215,8 +215,7 @@ class RecommenderContract:
     def test_a_manifest_that_contradicts_the_arrays_is_refused(self, files):
         manifest = json.loads(files["model.json"])
         for changes, message in (
-            ({"item_ids": manifest["item_ids"][:-1]}, "popularity is float32 \\(40,\\), a model of 39 items needs"),
-            ({"item_ids": ["same"] * 40}, "names an item twice"),
+            ({"item_ids": ["same"] * 40}, "item_ids are not to be here in format 2"),
             ({"arrays": {}}, "says None"),
             ({"arrays": {**manifest["arrays"], "popularity": {"shape": [41], "dtype": "<f4"}}}, "popularity"),
             ({"arrays": {**manifest["arrays"], "popularity": {"shape": [40], "dtype": "<f8"}}}, "popularity"),
@@ -226,8 +225,8 @@ class RecommenderContract:
         ):
             with pytest.raises(DamagedModel, match=message):
                 load_recommender(rewrite(files, **changes))
-        with pytest.raises(NewerModelFormat, match="format 2"):
-            load_recommender(rewrite(files, format=2, extra=1))
+        with pytest.raises(NewerModelFormat, match="format 3"):
+            load_recommender(rewrite(files, format=3, extra=1))
         with pytest.raises(DamagedModel, match="made by"):
             self.algorithm.load(rewrite(files, algorithm="other"))
 
