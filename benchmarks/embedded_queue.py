@@ -100,7 +100,7 @@ def _bare(client: Connection[Any]) -> float:
     tasks.submit(RefreshShardPayload(shard=0, shard_count=1), owner="bench").run(client)  # a queue that no slot serves
     (claimed,) = claims.claim_next("batch", lease_owner="bench", lease_seconds=LEASE_SECONDS, limit=1).run(client).tasks
     with client.transaction():
-        claims.complete([Outcome(claimed.id, claimed.fence, {})]).run(client)
+        claims.complete([Outcome(claimed, {})]).run(client)
         tasks.notify_finished([claimed.id]).run(client)
     return (time.perf_counter() - started) * 1000
 

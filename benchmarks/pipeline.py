@@ -65,7 +65,7 @@ def _claim_and_complete(rig: Rig, count: int) -> float:
     started, left = time.perf_counter(), count
     while left:
         claim = claims.claim_next("interactive", lease_owner="bench", lease_seconds=30, limit=BATCH).run(rig.client)
-        claims.complete([Outcome(task.id, task.fence, {}) for task in claim.tasks]).run(rig.client)
+        claims.complete([Outcome(task, {}) for task in claim.tasks]).run(rig.client)
         left -= len(claim.tasks)
     return count / (time.perf_counter() - started)
 

@@ -1,6 +1,6 @@
 """What the holder of a lease does with a task, as statements: claim, renew, complete, fail, release.
 
-Every write names the fence it was given by `claim`; a worker whose lease was lost writes nothing.
+Every write names the fence and the owner of the lease that `claim` gave; a worker whose lease was lost writes nothing.
 """
 
 import time
@@ -29,6 +29,7 @@ class Claimed:
     attempt: int
     max_attempts: int
     fence: int
+    lease_owner: str
     correlation_id: str | None
     created_at: datetime
     age_seconds: float = 0.0
@@ -46,18 +47,16 @@ class Claimed:
 class Progress:
     """What a lease renewal carries: the share done (0 to 1) and a note for people."""
 
-    id: uuid.UUID
-    fence: int
+    task: Claimed
     done: float = 0.0
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a finished task under the fence it was claimed with; the artifact of a large one has all of it."""
+    """The result of a finished task; the artifact of a large one has all of it."""
 
-    id: uuid.UUID
-    fence: int
+    task: Claimed
     result: Mapping[str, Any]
     artifact: str | None = None
     artifact_bytes: int | None = None
@@ -65,6 +64,8 @@ class Outcome:
 
 # A task whose last attempt ended with its worker is claimed alone, so that a poisonous one takes no neighbours down.
 # What is due but not taken for that reason is told too, because its ring must not be lost.
+# A claim does not wait for the disk: the task's end is written after it and does. A server that crashes in between forgets
+# the claim, and may give its fence again, but to another owner.
 _CLAIM = """
 , ranked AS (
     SELECT id, is_suspect, row_number() OVER (ORDER BY priority DESC, available_at, id) AS place,
@@ -76,11 +77,13 @@ _CLAIM = """
            started_at = clock_timestamp(), dispatched_at = NULL, progress = 0, progress_note = NULL
     FROM ranked
     WHERE tasks.id = ranked.id AND (CASE WHEN is_first_suspect THEN place = 1 ELSE NOT is_suspect END)
-    RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at,
+    RETURNING tasks.id, kind, payload, payload_version, owner, attempt, max_attempts, fence, lease_owner, correlation_id, created_at,
               extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds
 )
-SELECT ranked.id, claimed.kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at, age_seconds
-FROM ranked LEFT JOIN claimed ON claimed.id = ranked.id ORDER BY place
+SELECT ranked.id, claimed.kind, payload, payload_version, owner, attempt, max_attempts, fence, lease_owner, correlation_id, created_at,
+       age_seconds
+FROM ranked LEFT JOIN claimed ON claimed.id = ranked.id CROSS JOIN (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
+ORDER BY place
 """
 
 _IS_DUE = """state = 'queued' AND queue = %(queue)s AND available_at <= clock_timestamp() AND NOT cancel_requested
@@ -136,11 +139,23 @@ def find_strangers(queue: QueueName, task_ids: Sequence[uuid.UUID]) -> Statement
     )
 
 
-_RENEW = """
+_GIVEN = "unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(lease_owners)s::text[]"
+_IS_HELD = "tasks.id = given.id AND tasks.fence = given.fence AND tasks.lease_owner = given.lease_owner AND state = 'running'"
+
+
+def _held(claimed: Sequence[Claimed]) -> dict[str, Any]:
+    return {
+        "ids": [task.id for task in claimed],
+        "fences": [task.fence for task in claimed],
+        "lease_owners": [task.lease_owner for task in claimed],
+    }
+
+
+_RENEW = f"""
 UPDATE tasks SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
        progress = given.done, progress_note = given.note
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(done)s::real[], %(notes)s::text[]) AS given (id, fence, done, note)
-WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
+FROM {_GIVEN}, %(done)s::real[], %(notes)s::text[]) AS given (id, fence, lease_owner, done, note)
+WHERE {_IS_HELD}
 RETURNING tasks.id, cancel_requested
 """
 
@@ -149,22 +164,21 @@ def renew(progress: Sequence[Progress], *, lease_seconds: float) -> Statement[di
     """Extend leases and store progress. Maps each task still held to whether its cancellation was asked for;
     a task that is missing was lost, and its work must stop."""
     params = {
+        **_held([p.task for p in progress]),
         "lease_seconds": lease_seconds,
-        "ids": [p.id for p in progress],
-        "fences": [p.fence for p in progress],
         "done": [p.done for p in progress],
         "notes": [p.note for p in progress],
     }
     return Statement(_RENEW, params, lambda rows: {row["id"]: row["cancel_requested"] for row in rows})
 
 
-_COMPLETE = """
+_COMPLETE = f"""
 UPDATE tasks SET state = 'succeeded', result = given.result, artifact = given.artifact,
        artifact_bytes = given.artifact_bytes, error = NULL, progress = 1, progress_note = NULL,
        lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(results)s::jsonb[], %(artifacts)s::text[], %(artifact_bytes)s::bigint[])
-         AS given (id, fence, result, artifact, artifact_bytes)
-WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
+FROM {_GIVEN}, %(results)s::jsonb[], %(artifacts)s::text[], %(artifact_bytes)s::bigint[])
+         AS given (id, fence, lease_owner, result, artifact, artifact_bytes)
+WHERE {_IS_HELD}
 RETURNING tasks.id
 """
 
@@ -175,8 +189,7 @@ def complete(outcomes: Sequence[Outcome]) -> Statement[set[uuid.UUID]]:
     If any is missing the caller must roll back, effects included, and try again without it.
     """
     params = {
-        "ids": [o.id for o in outcomes],
-        "fences": [o.fence for o in outcomes],
+        **_held([o.task for o in outcomes]),
         "results": [Jsonb(dict(o.result)) for o in outcomes],
         "artifacts": [o.artifact for o in outcomes],
         "artifact_bytes": [o.artifact_bytes for o in outcomes],
@@ -196,7 +209,7 @@ UPDATE tasks SET
     dispatched_at = NULL, lease_owner = NULL, lease_until = NULL, error = """
     + ATTEMPT_ERROR
     + """
-WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+WHERE id = %(id)s AND fence = %(fence)s AND lease_owner = %(lease_owner)s AND state = 'running'
 RETURNING state
 """
 )
@@ -210,6 +223,7 @@ def fail(task: Claimed, *, code: str, message: str, is_permanent: bool, delay_se
     params = {
         "id": task.id,
         "fence": task.fence,
+        "lease_owner": task.lease_owner,
         "code": code,
         "message": message,
         "is_permanent": is_permanent,
@@ -218,28 +232,27 @@ def fail(task: Claimed, *, code: str, message: str, is_permanent: bool, delay_se
     return Statement(_FAIL, params, lambda rows: rows[0]["state"] if rows else None)
 
 
-_RELEASE = """
+_RELEASE = f"""
 UPDATE tasks SET state = 'queued', attempt = attempt - 1, available_at = clock_timestamp(), dispatched_at = NULL,
        lease_owner = NULL, lease_until = NULL
-FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS given (id, fence)
-WHERE tasks.id = given.id AND tasks.fence = given.fence AND state = 'running'
+FROM {_GIVEN}) AS given (id, fence, lease_owner)
+WHERE {_IS_HELD}
 RETURNING tasks.id, pg_notify(%(channel)s, queue)
 """
 
 
 def release(claimed: Sequence[Claimed]) -> Statement[set[uuid.UUID]]:
     """Hand tasks back unstarted or unfinished, the attempt refunded: what a worker does when it is told to stop."""
-    params = {"ids": [c.id for c in claimed], "fences": [c.fence for c in claimed], "channel": BELL_CHANNEL}
-    return Statement(_RELEASE, params, lambda rows: {row["id"] for row in rows})
+    return Statement(_RELEASE, {**_held(claimed), "channel": BELL_CHANNEL}, lambda rows: {row["id"] for row in rows})
 
 
 _CANCELLED = """
 UPDATE tasks SET state = 'cancelled', lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
-WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+WHERE id = %(id)s AND fence = %(fence)s AND lease_owner = %(lease_owner)s AND state = 'running'
 RETURNING id
 """
 
 
 def finish_cancelled(task: Claimed) -> Statement[bool]:
     """A running task stopped because its cancellation was asked for; False if the lease was lost."""
-    return Statement(_CANCELLED, {"id": task.id, "fence": task.fence}, bool)
+    return Statement(_CANCELLED, {"id": task.id, "fence": task.fence, "lease_owner": task.lease_owner}, bool)

@@ -23,14 +23,23 @@ def make_engine(url: str, *, max_size: int = 10) -> AsyncEngine:
 
 
 def make_pool(url: str, *, max_size: int = 10) -> Pool:
-    """A closed pool of psycopg connections; open it as a context manager."""
+    """A closed pool of psycopg connections; open it as a context manager.
+
+    A statement outside a transaction is one round trip, for nothing is begun for it.
+    """
     return ConnectionPool(
-        url, min_size=1, max_size=max_size, open=False, timeout=CONNECTION_TIMEOUT_SECONDS, check=ConnectionPool.check_connection
+        url,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        timeout=CONNECTION_TIMEOUT_SECONDS,
+        check=ConnectionPool.check_connection,
     )
 
 
 def make_async_pool(url: str, *, max_size: int = 10) -> AsyncPool:
-    """`make_pool` for the event loop. A statement outside a transaction is one round trip, for nothing is begun for it."""
+    """`make_pool` for the event loop."""
     return AsyncConnectionPool(
         url,
         kwargs={"autocommit": True},

@@ -39,7 +39,7 @@ class Held:
 
     def progress(self) -> list[Progress]:
         """What a renewal of this batch carries."""
-        return [Progress(task.id, task.fence, self._done, self._note) for task in self.claimed if task.id not in self.lost]
+        return [Progress(task, self._done, self._note) for task in self.claimed if task.id not in self.lost]
 
     def learn(self, renewed: dict[uuid.UUID, bool]) -> None:
         """Take note of what a renewal brought back; see `core.claims.renew`."""

@@ -15,10 +15,10 @@ def outcome(task: Claimed, result: Mapping[str, Any], store: ArtifactStore) -> O
     """The end of a task with this result; a large one is stored first, for the row that points to it must not come before."""
     content = json.dumps(result, ensure_ascii=False).encode()
     if len(content) <= INLINE_BYTES:
-        return Outcome(task.id, task.fence, result)
+        return Outcome(task, result)
     stored = store.put({RESULT_FILE: content})
     plain = {name: value for name, value in result.items() if _is_plain(value)}
-    return Outcome(task.id, task.fence, plain, artifact=stored.key, artifact_bytes=stored.size)
+    return Outcome(task, plain, artifact=stored.key, artifact_bytes=stored.size)
 
 
 def _is_plain(value: object) -> bool:

@@ -111,7 +111,7 @@ class Slot:
         else:
             limit = largest_batch(self.handlers, self.queue)
             statement = claims.claim_next(self.queue, lease_owner=owner, lease_seconds=seconds, limit=limit)
-        with transaction(self.context.pool) as connection:
+        with self.context.pool.connection() as connection:
             claim = statement.run(connection)
         metrics = self.vitals.metrics
         metrics.claims.labels(self.queue, "tasks" if claim.tasks else "nothing").inc()

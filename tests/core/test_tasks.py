@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -42,7 +43,7 @@ def test_a_submitted_task_is_claimed_run_and_completed_once(connection):
     assert (claimed.id, claimed.kind, claimed.payload, claimed.attempt, claimed.fence) == (task_id, "recommend", {"user_id": "42"}, 1, 1)
     assert claims.claim_next("interactive", limit=10, **WORKER).run(connection).tasks == []
 
-    outcome = claims.Outcome(task_id, claimed.fence, {"count": 10})
+    outcome = claims.Outcome(claimed, {"count": 10})
     assert claims.complete([outcome]).run(connection) == {task_id}
     assert claims.complete([outcome]).run(connection) == set()
     done = row(connection, task_id)
@@ -129,25 +130,46 @@ def test_a_worker_that_lost_its_lease_writes_nothing(connection):
     again = claim_one(connection)
     assert (again.attempt, again.fence) == (2, 2)
 
-    assert claims.renew([claims.Progress(task_id, lost.fence)], lease_seconds=30).run(connection) == {}
-    assert claims.complete([claims.Outcome(task_id, lost.fence, {})]).run(connection) == set()
+    assert claims.renew([claims.Progress(lost)], lease_seconds=30).run(connection) == {}
+    assert claims.complete([claims.Outcome(lost, {})]).run(connection) == set()
     assert claims.fail(lost, code="x", message="x", is_permanent=True).run(connection) is None
     assert claims.release([lost]).run(connection) == set()
     assert claims.finish_cancelled(lost).run(connection) is False
     assert row(connection, task_id)["state"] == "running"
 
 
+def test_a_fence_given_again_serves_only_its_new_owner(connection):
+    task_id = submit(connection)
+    ours = claim_one(connection)
+    # A server that crashed has forgotten a claim, whose fence then went to somebody else.
+    theirs = replace(ours, lease_owner="before the crash")
+
+    assert claims.renew([claims.Progress(theirs)], lease_seconds=30).run(connection) == {}
+    assert claims.complete([claims.Outcome(theirs, {})]).run(connection) == set()
+    assert claims.fail(theirs, code="x", message="x", is_permanent=True).run(connection) is None
+    assert claims.release([theirs]).run(connection) == set()
+    assert claims.finish_cancelled(theirs).run(connection) is False
+    assert claims.complete([claims.Outcome(ours, {})]).run(connection) == {task_id}
+
+
+def test_only_the_claim_itself_does_not_wait_for_the_disk(connection):
+    connection.execute("SET synchronous_commit = on")  # a test's server has it off
+    submit(connection)
+    claim_one(connection)
+    assert connection.execute("SHOW synchronous_commit").fetchone()[0] == "on"
+
+
 def test_renewal_extends_the_lease_and_carries_progress_and_cancellation(connection):
     task_id = submit(connection)
     claimed = claim_one(connection)
     before = row(connection, task_id)["lease_until"]
-    assert claims.renew([claims.Progress(task_id, claimed.fence, 0.5, "half")], lease_seconds=60).run(connection) == {task_id: False}
+    assert claims.renew([claims.Progress(claimed, 0.5, "half")], lease_seconds=60).run(connection) == {task_id: False}
     renewed = row(connection, task_id)
     assert renewed["lease_until"] > before
     assert (renewed["progress"], renewed["progress_note"]) == (0.5, "half")
 
     assert tasks.request_cancel(task_id).run(connection) == "running"
-    assert claims.renew([claims.Progress(task_id, claimed.fence)], lease_seconds=60).run(connection) == {task_id: True}
+    assert claims.renew([claims.Progress(claimed)], lease_seconds=60).run(connection) == {task_id: True}
     assert claims.finish_cancelled(claimed).run(connection) is True
     assert row(connection, task_id)["state"] == "cancelled"
 
@@ -232,9 +254,9 @@ def test_what_a_follower_sees_counts_up_and_a_renewal_that_tells_nothing_does_no
     claimed = claim_one(connection)
     seen = [row(connection, task_id)["revision"]]
     for done, note in ((0.5, "half"), (0.5, "half"), (0.5, "more than half"), (0.25, None)):
-        claims.renew([claims.Progress(task_id, claimed.fence, done, note)], lease_seconds=30).run(connection)
+        claims.renew([claims.Progress(claimed, done, note)], lease_seconds=30).run(connection)
         seen.append(row(connection, task_id)["revision"])
-    claims.complete([claims.Outcome(task_id, claimed.fence, {})]).run(connection)
+    claims.complete([claims.Outcome(claimed, {})]).run(connection)
     seen.append(row(connection, task_id)["revision"])
     assert seen == [1, 2, 2, 3, 4, 5]
 
@@ -272,7 +294,7 @@ def test_submitting_and_finishing_notify(connection, database_url):
 )
 def test_the_database_refuses_illegal_changes(connection, change, complaint):
     task_id = submit(connection)
-    claims.complete([claims.Outcome(task_id, claim_one(connection).fence, {})]).run(connection)
+    claims.complete([claims.Outcome(claim_one(connection), {})]).run(connection)
     with pytest.raises(psycopg.errors.RaiseException, match=complaint):
         connection.execute(f"UPDATE tasks SET {change} WHERE id = %s", (task_id,))
 

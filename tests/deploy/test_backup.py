@@ -61,7 +61,7 @@ def test_what_was_backed_up_is_restored_and_works_on(postgres, database_url, con
             assert find_orphans(list(store.ages())).run(restored) == []
             (claimed,) = claims.claim_next("interactive", lease_owner="w", lease_seconds=30, limit=5).run(restored).tasks
             assert claimed.id == asked.id, "what was queued is done by the restored system"
-            claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(restored)
+            claims.complete([claims.Outcome(claimed, {})]).run(restored)
             with pytest.raises(psycopg.errors.RaiseException):
                 restored.execute("UPDATE tasks SET state = 'queued', finished_at = NULL")
     finally:

@@ -10,7 +10,7 @@ from core.claims import Claim, Claimed, Outcome
 from core.statement import Statement
 from core.topology import QueueName
 
-_COLUMNS: Final = "id, kind, payload, payload_version, owner, attempt, max_attempts, fence, correlation_id, created_at"
+_COLUMNS: Final = "id, kind, payload, payload_version, owner, attempt, max_attempts, fence, lease_owner, correlation_id, created_at"
 
 
 def _read(rows: list[dict[str, Any]]) -> Claim:
@@ -36,7 +36,7 @@ def complete_unfenced(outcomes: Sequence[Outcome]) -> Statement[set[Any]]:
     return Statement(
         """UPDATE tasks SET state = 'succeeded', lease_owner = NULL, lease_until = NULL, finished_at = clock_timestamp()
            WHERE id = ANY(%(ids)s) RETURNING id""",
-        {"ids": [outcome.id for outcome in outcomes]},
+        {"ids": [outcome.task.id for outcome in outcomes]},
         lambda rows: {row["id"] for row in rows},
     )
 

@@ -60,7 +60,7 @@ def show(done, note=None):
 
 if __name__ == "__main__":
     settings = WorkerSettings(_env_file=None, database_url=sys.argv[1])
-    task = Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, None, datetime.now(UTC))
+    task = Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, "worker", None, datetime.now(UTC))
     Children(settings, handlers="obedient").run("recommend", [Job(task, RecommendPayload(user_id="sleep"))], report=show)
 """
 
@@ -78,7 +78,7 @@ def obedient(tmp_path, monkeypatch) -> Path:
 def run(obedient, settings):
     def run(what: str, *, report=lambda done, note=None: None, **limits):
         children = Children(settings.model_copy(update=limits), handlers="obedient")
-        task = Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, "order-7", datetime.now(UTC))
+        task = Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, "worker", "order-7", datetime.now(UTC))
         return children.run("recommend", [Job(task, RecommendPayload(user_id=what))], report=report)
 
     return run

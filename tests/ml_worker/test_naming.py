@@ -10,7 +10,7 @@ from ml_worker.naming import named_in_log
 
 
 def claimed(correlation_id):
-    return Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, correlation_id, datetime.now(UTC))
+    return Claimed(uuid.uuid4(), "recommend", {}, 1, "alice", 1, 3, 1, "worker", correlation_id, datetime.now(UTC))
 
 
 def bound(*correlation_ids):

@@ -66,7 +66,7 @@ def _answer(connection, claimed, item_ids, model_version):
     with connection.transaction():
         if surface == "similar":
             similar.write(claimed.payload["item_ids"][0], made).run(connection)
-        claims.complete([claims.Outcome(claimed.id, claimed.fence, result)]).run(connection)
+        claims.complete([claims.Outcome(claimed, result)]).run(connection)
         tasks.notify_finished([claimed.id]).run(connection)
 
 

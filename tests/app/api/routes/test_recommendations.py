@@ -45,7 +45,7 @@ def work(connection, compute):
             for claimed in claims.claim_next("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks:
                 with connection.transaction():
                     compute(user_id, item_ids, **options)
-                    claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
+                    claims.complete([claims.Outcome(claimed, {})]).run(connection)
                     tasks.notify_finished([claimed.id]).run(connection)
         return asked.result()
 

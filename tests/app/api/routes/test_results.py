@@ -21,7 +21,7 @@ def succeed(service, connection):
         connection.execute("INSERT INTO users (id) VALUES ('someone') ON CONFLICT DO NOTHING")
         task_id = service.post("/tasks", {"kind": "recommend_many", "payload": {"user_ids": ["someone"]}}).json()["id"]
         (claimed,) = claims.claim_next("batch", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks
-        claims.complete([claims.Outcome(claimed.id, claimed.fence, result, **stored)]).run(connection)
+        claims.complete([claims.Outcome(claimed, result, **stored)]).run(connection)
         return task_id
 
     return make

@@ -77,12 +77,12 @@ def claim(connection):
 
 
 def report(connection, claimed, done, note):
-    claims.renew([claims.Progress(claimed.id, claimed.fence, done, note)], lease_seconds=30).run(connection)
+    claims.renew([claims.Progress(claimed, done, note)], lease_seconds=30).run(connection)
 
 
 def finish(connection, claimed):
     with connection.transaction():
-        claims.complete([claims.Outcome(claimed.id, claimed.fence, {"count": 20})]).run(connection)
+        claims.complete([claims.Outcome(claimed, {"count": 20})]).run(connection)
         tasks.notify_finished([claimed.id]).run(connection)
 
 

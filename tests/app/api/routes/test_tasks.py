@@ -29,11 +29,11 @@ def test_a_task_is_accepted_and_followed_to_its_end(visitor, connection):
     assert task["deadline_at"] is not None
 
     claimed = claim(connection)
-    claims.renew([claims.Progress(claimed.id, claimed.fence, 0.5, "half")], lease_seconds=30).run(connection)
+    claims.renew([claims.Progress(claimed, 0.5, "half")], lease_seconds=30).run(connection)
     running = visitor.get(f"/tasks/{task['id']}").json()
     assert (running["state"], running["progress"], running["progress_note"]) == ("running", 0.5, "half")
 
-    claims.complete([claims.Outcome(claimed.id, claimed.fence, {"count": 20})]).run(connection)
+    claims.complete([claims.Outcome(claimed, {"count": 20})]).run(connection)
     done = visitor.get(f"/tasks/{task['id']}").json()
     assert (done["state"], done["result"], done["error"]) == ("succeeded", {"count": 20}, None)
     assert done["finished_at"] is not None
@@ -46,7 +46,7 @@ def test_a_long_poll_ends_with_the_task(visitor, connection):
         began = time.monotonic()
         asked = threads.submit(visitor.get, f"/tasks/{task_id}", params={"wait": 30})
         with connection.transaction():
-            claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
+            claims.complete([claims.Outcome(claimed, {})]).run(connection)
             tasks.notify_finished([claimed.id]).run(connection)
         assert asked.result().json()["state"] == "succeeded"
     assert time.monotonic() - began < 10
@@ -75,7 +75,7 @@ def test_a_running_task_is_asked_to_stop_and_an_ended_one_cannot_be_cancelled(vi
     claimed = claim(connection)
     asked = visitor.post(f"/tasks/{task_id}/cancel").json()
     assert (asked["state"], asked["cancel_requested"]) == ("running", True)
-    claims.complete([claims.Outcome(claimed.id, claimed.fence, {})]).run(connection)
+    claims.complete([claims.Outcome(claimed, {})]).run(connection)
     late = visitor.post(f"/tasks/{task_id}/cancel")
     assert (late.status_code, late.json()["type"]) == (409, "/problems/task-ended")
 
