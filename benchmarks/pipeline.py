@@ -111,6 +111,29 @@ def _p95(rig: Rig, count: int, *, pause: float = 0.05) -> float:
 
 
 @contextmanager
+def _idle(quick: bool) -> Iterator[tuple[Measure, Measure]]:
+    count = 40 if quick else 200
+    with rigged() as rig, rig.workers(1):
+        rig.client.execute("CREATE TABLE IF NOT EXISTS written (number integer)")
+
+        def three_commits() -> float:
+            started = time.perf_counter()
+            for number in range(3):
+                rig.client.execute("INSERT INTO written VALUES (%s)", (number,))
+            return (time.perf_counter() - started) * 1000
+
+        def commits() -> float:
+            draw = random.Random(1)
+            milliseconds = []
+            for _ in range(count):
+                time.sleep(draw.uniform(0, 0.1))
+                milliseconds.append(three_commits())
+            return statistics.quantiles(milliseconds, n=20)[-1]
+
+        yield lambda: _p95(rig, count), commits
+
+
+@contextmanager
 def _backlog(quick: bool) -> Iterator[tuple[Measure, Measure]]:
     count, backlog = (40, 1_000) if quick else (100, 10_000)
     with rigged() as rig, rig.workers(1, seconds=0.002):
@@ -168,6 +191,9 @@ CASES = [
         "tasks/s",
         "submit and finish, here ÷ Celery (quorum queue, confirmed, acknowledged late, outcome in PostgreSQL)",
         _against_celery,
+    ),
+    Case(
+        "pipeline.idle", "ms, p95", "a task that does nothing, created until succeeded, ÷ three commits, which is what it must write", _idle
     ),
     Case("pipeline.backlog", "ms, p95", "an interactive task behind a backlog of 10,000 background tasks ÷ on an idle system", _backlog),
     Case("pipeline.scaling", "tasks/s", "four workers ÷ one, on tasks that wait 50 ms", _scaling),
