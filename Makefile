@@ -13,7 +13,7 @@ export UV_SYSTEM_CERTS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench census compose lock clean
+.PHONY: help run demo test check format bench census compose spark lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ census: .venv/dev-ready  ## kill everything and count what is left (LONG=1: 100,
 
 compose: .venv/dev-ready  ## drive docker-compose.yaml end to end (needs Docker; some minutes)
 	MARQUEE_COMPOSE=1 $(RUN)/pytest -n 0 -s -v tests/e2e/test_compose.py
+
+spark: .venv/dev-ready  ## train on Apache Spark and test it (needs Java 17; installs pyspark)
+	$(UV) sync --locked --quiet --group spark
+	$(RUN)/pytest -n 0 -v tests/ml_worker/spark
 
 lock: $(UV)  ## bring uv.lock up to date with pyproject.toml
 	$(UV) lock

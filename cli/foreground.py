@@ -1,4 +1,4 @@
-"""`marquee worker`, `dispatcher`, `evaluate` and `tune`: this process becomes one of the product's, in the same environment."""
+"""`marquee worker`, `dispatcher`, `evaluate`, `tune` and `spark`: this process becomes one of the product's, in the same environment."""
 
 import importlib.util
 import os
@@ -35,6 +35,11 @@ def evaluate(context: typer.Context) -> None:
 def tune(context: typer.Context) -> None:
     """Look for better parameters of the algorithms within a time; --help lists the options."""
     _become("ml_worker.workbench.main", "tune", *context.args, needs=("implicit", "scipy"), group="worker")
+
+
+def spark(context: typer.Context) -> None:
+    """Train `als` on Apache Spark and register it, for events beyond one machine; --help lists the options."""
+    _become("ml_worker.spark.main", *context.args, needs=("implicit", "pyspark"), group="spark")
 
 
 def _become(module: str, *arguments: str, needs: tuple[str, ...], group: str) -> None:

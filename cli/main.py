@@ -18,6 +18,7 @@ app.command("dispatcher")(foreground.dispatcher)
 OWN_OPTIONS: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command("evaluate", context_settings=OWN_OPTIONS)(foreground.evaluate)
 app.command("tune", context_settings=OWN_OPTIONS)(foreground.tune)
+app.command("spark", context_settings=OWN_OPTIONS)(foreground.spark)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")

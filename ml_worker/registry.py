@@ -83,7 +83,7 @@ class Registry:
         return self._served.version_id if self._served else None
 
     def publish(
-        self, connection: Connection[Any], trained: Sequence[TrainedModel], *, task_id: uuid.UUID, replaced_id: int | None, keep: int
+        self, connection: Connection[Any], trained: Sequence[TrainedModel], *, task_id: uuid.UUID | None, replaced_id: int | None, keep: int
     ) -> tuple[list[int], tuple[Statement[Any], ...]]:
         """Store the arrays now and return the reserved version ids with the statements that make the versions known.
 
@@ -157,7 +157,7 @@ class Registry:
         log.info("model loaded", version=version_id, algorithm=served.recommender.name)
         return served
 
-    def _store(self, version: int, model: TrainedModel, task_id: uuid.UUID) -> NewVersion:
+    def _store(self, version: int, model: TrainedModel, task_id: uuid.UUID | None) -> NewVersion:
         stored = self.store.put(model.recommender.save())
         return NewVersion(
             id=version,

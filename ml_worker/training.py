@@ -1,14 +1,16 @@
 """Trains what a task asks for: recommenders from their names and parameters, within the memory there is, with progress by stage."""
 
+import copy
 import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from pydantic import ValidationError
 
+from core.statement import Row
 from ml_worker import gate
 from ml_worker.choice.choose import BUDGET_SECONDS, Choice, choose
 from ml_worker.gate import Exam, Rival
@@ -17,6 +19,7 @@ from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import UnknownAlgorithm, find_recommender
 from ml_worker.registry import TrainedModel
+from ml_worker.settings import WorkerSettings
 
 READING_SHARE: Final = 0.1
 """Of the progress, what reading the interactions is taken for."""
@@ -117,6 +120,11 @@ class Live:
     algorithm: str
     parameters: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """The version in this row of `core.model_versions`."""
+        return cls(row["id"], row["algorithm"], row["parameters"])
+
     @property
     def title(self) -> str:
         return f"version {self.version_id} ({self.algorithm}), which is live"
@@ -128,6 +136,11 @@ class Standard:
 
     share: float
     min_users: int
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        """As the settings have it."""
+        return cls(settings.gate_share, settings.gate_min_users)
 
 
 def train_full(
@@ -197,7 +210,7 @@ def _judge(model: Recommender, exam: Exam | None, rivals: list[Rival], standard:
     report = stages.next(f"fitting {model.name} for the gate")
     if exam is None:
         return {}, gate.unjudged("nobody with a past liked anything new in the most recent interactions")
-    candidate = type(model)(model.config)
+    candidate = copy.copy(model)  # with all it was made with
     try:
         candidate.fit(exam.split.train, progress=report)
     except NothingToLearn:

@@ -66,7 +66,12 @@ def _train_full(job: Job[TrainPayload], context: Context) -> Answer:
     known = window(read.interactions, last_id=read.arrivals.last_id)
     training.check_memory(recipes, read.interactions, limit_mb=context.settings.child_memory_mb)
     trained = training.train_full(
-        recipes, read.interactions, live=_live(read.live), standard=_standard(context), window=known, progress=context.progress
+        recipes,
+        read.interactions,
+        live=Live.of(read.live) if read.live else None,
+        standard=Standard.of(context.settings),
+        window=known,
+        progress=context.progress,
     )
     return _publish(job, context, trained, read)
 
@@ -88,22 +93,14 @@ def _train_partial(job: Job[TrainPayload], context: Context) -> Answer:
             model,
             read.interactions,
             since=read.arrivals.known_count,
-            live=Live(live["id"], live["algorithm"], live["parameters"]),
-            standard=_standard(context),
+            live=Live.of(live),
+            standard=Standard.of(context.settings),
             window=known,
             progress=context.progress,
         )
     except (FullTrainingNeeded, *UNUSABLE) as error:
         return _skipped(f"version {live['id']} cannot be updated: {error}; a full training can")
     return _publish(job, context, [updated], read)
-
-
-def _live(row: Row | None) -> Live | None:
-    return Live(row["id"], row["algorithm"], row["parameters"]) if row else None
-
-
-def _standard(context: Context) -> Standard:
-    return Standard(context.settings.gate_share, context.settings.gate_min_users)
 
 
 def _nothing_to_update(live: Row | None, arrivals: Arrivals) -> str | None:

@@ -76,3 +76,22 @@ def ratings(movielens: Path) -> Interactions:
     stars = np.array([float(row["rating"]) for row in rows])
     times = [int(row["timestamp"]) for row in rows]
     return Interactions.from_events([row["userId"] for row in rows], [row["movieId"] for row in rows], (stars - 2.5) / 2.5, times)
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Interactions:
+    """60 users of two tastes over 40 items of two kinds; a quarter liked, some disliked, some seen without a verdict."""
+    rng = np.random.default_rng(7)
+    users, items = np.divmod(np.arange(60 * 40), 40)
+    is_met = rng.random(len(users)) < np.where((users + items) % 2 == 0, 0.5, 0.1)
+    users, items = users[is_met], items[is_met]
+    liked = rng.choice([1.0, 0.4, 0.0], len(users), p=[0.6, 0.3, 0.1])
+    weights = np.where((users + items) % 2 == 0, liked, -0.5)
+    return Interactions(
+        user_ids=tuple(f"user {n}" for n in range(60)),
+        item_ids=tuple(f"item {n}" for n in range(40)),
+        users=users.astype(np.int32),
+        items=items.astype(np.int32),
+        weights=weights.astype(np.float32),
+        times=np.arange(len(users), dtype=np.int64),
+    )

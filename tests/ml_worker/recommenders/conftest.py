@@ -48,22 +48,3 @@ def next_division(ratings: Interactions) -> Division:
     is_withheld = np.zeros(len(liked), dtype=bool)
     is_withheld[order[np.r_[np.diff(liked.users[order]) != 0, True]]] = True
     return Division(liked.part(~is_withheld), liked.part(is_withheld))
-
-
-@pytest.fixture(scope="session")
-def drawn() -> Interactions:
-    """60 users of two tastes over 40 items of two kinds; a quarter liked, some disliked, some seen without a verdict."""
-    rng = np.random.default_rng(7)
-    users, items = np.divmod(np.arange(60 * 40), 40)
-    is_met = rng.random(len(users)) < np.where((users + items) % 2 == 0, 0.5, 0.1)
-    users, items = users[is_met], items[is_met]
-    liked = rng.choice([1.0, 0.4, 0.0], len(users), p=[0.6, 0.3, 0.1])
-    weights = np.where((users + items) % 2 == 0, liked, -0.5)
-    return Interactions(
-        user_ids=tuple(f"user {n}" for n in range(60)),
-        item_ids=tuple(f"item {n}" for n in range(40)),
-        users=users.astype(np.int32),
-        items=items.astype(np.int32),
-        weights=weights.astype(np.float32),
-        times=np.arange(len(users), dtype=np.int64),
-    )
