@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 import httpx2
 
 from benchmarks.frame import Case, Measure
-from benchmarks.product import Product, running
+from benchmarks.product import LARGE, Product, running
 
 LOAD_PER_SECOND = 50
 
@@ -42,11 +42,11 @@ def _timed(ask: Callable[[], httpx2.Response]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _click_case(percent: int, *, is_new: bool) -> Prepare:
+def _click_case(percent: int, *, is_new: bool, is_large: bool = False) -> Prepare:
     @contextmanager
     def prepare(quick: bool) -> Iterator[tuple[Measure, Measure]]:
         count = 40 if quick else 200
-        with running(quick) as product:
+        with running(quick, is_large=is_large) as product:
             yield (
                 lambda: _quantile(_clicks(product, count, is_new=is_new), percent),
                 lambda: _quantile(_pings(product, count), percent),
@@ -83,11 +83,11 @@ def _send_events(product: Product, stopping: threading.Event) -> None:
             time.sleep(max(0.0, due - time.monotonic()))
 
 
-def _reads(measure: Callable[[list[float]], float]) -> Prepare:
+def _reads(measure: Callable[[list[float]], float], *, is_large: bool = False) -> Prepare:
     @contextmanager
     def prepare(quick: bool) -> Iterator[tuple[Measure, Measure]]:
         count = 200 if quick else 2_000
-        with running(quick) as product:
+        with running(quick, is_large=is_large) as product:
             users = product.interactions.user_ids[:50]
             for user_id in users:
                 product.client.get(f"/recommendations/{user_id}", params={"fresh": True, "wait": 10}).raise_for_status()
@@ -101,20 +101,30 @@ def _reads(measure: Callable[[list[float]], float]) -> Prepare:
     return prepare
 
 
+_CLICKS = (("known", False, "event until a list that knows it is read"), ("new_user", True, "the same for a user registered just before"))
+_SIZE = f"{LARGE['users']:,} users × {LARGE['items']:,} items, ALS"
+
+
+def _rate(found: list[float]) -> float:
+    return 1000 / statistics.mean(found)
+
+
+def _p99(found: list[float]) -> float:
+    return _quantile(found, 99)
+
+
 CASES = [
-    Case(f"freshness.{name}_p{percent}", f"ms, p{percent}", f"{what} ÷ an authenticated ping", _click_case(percent, is_new=is_new))
-    for name, is_new, what in (
-        ("known", False, "event until a list that knows it is read"),
-        ("new_user", True, "the same for a user registered just before"),
-    )
-    for percent in (50, 95)
-] + [
-    Case("freshness.loaded", "ms, p95", "event until its list is read while 50 events a second come in ÷ on an idle system", _loaded),
-    Case(
-        "freshness.read_rate",
-        "requests/s",
-        "stored lists of 20 ÷ authenticated pings, one client",
-        _reads(lambda found: 1000 / statistics.mean(found)),
+    *(
+        Case(f"freshness.{name}_p{percent}", f"ms, p{percent}", f"{what} ÷ an authenticated ping", _click_case(percent, is_new=is_new))
+        for name, is_new, what in _CLICKS
+        for percent in (50, 95)
     ),
-    Case("freshness.read_p99", "ms, p99", "a stored list of 20 ÷ an authenticated ping", _reads(lambda found: _quantile(found, 99))),
+    Case("freshness.loaded", "ms, p95", "event until its list is read while 50 events a second come in ÷ on an idle system", _loaded),
+    Case("freshness.read_rate", "requests/s", "stored lists of 20 ÷ authenticated pings, one client", _reads(_rate)),
+    Case("freshness.read_p99", "ms, p99", "a stored list of 20 ÷ an authenticated ping", _reads(_p99)),
+    *(
+        Case(f"large.{name}_p95", "ms, p95", f"{what} ÷ an authenticated ping; {_SIZE}", _click_case(95, is_new=is_new, is_large=True))
+        for name, is_new, what in _CLICKS
+    ),
+    Case("large.read_rate", "requests/s", f"stored lists of 20 ÷ authenticated pings; {_SIZE}", _reads(_rate, is_large=True)),
 ]

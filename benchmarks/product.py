@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import psycopg
@@ -24,6 +25,8 @@ from core import tasks
 from core.artifacts import ArtifactStore
 from core.database import make_pool, transaction
 from core.messages import RecommendPayload
+from ml_worker.recommenders.als import Als
+from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.registry import Registry, TrainedModel, window
@@ -31,6 +34,9 @@ from tests.rigs.ports import free_port
 from tests.rigs.rabbitmq import PrivateRabbitMQ
 
 START_SECONDS = 120.0
+LARGE: Final = {"users": 100_000, "items": 50_000, "events": 1_000_000}
+"""The size of a larger catalogue, as `draw` takes it."""
+_ROWS = 100_000
 
 
 @dataclass(slots=True)
@@ -63,23 +69,27 @@ class Product:
 def load(connection: Connection[Any], interactions: Interactions) -> None:
     """Users, items with categories, and interactions, as tables."""
     items, users = interactions.item_ids, interactions.user_ids
+    of_items = (f"{item_id}\tItem {place}\t{{c{place % 18},c{place % 7}}}\n" for place, item_id in enumerate(items))
+    columns = (interactions.users.tolist(), interactions.items.tolist(), interactions.times.tolist())
+    events = (
+        f"{users[user]}\t{items[item]}\tlike\t1\t2020-01-01 00:00:00+00:{second // 3600 % 60:02}\n"
+        for user, item, second in zip(*columns, strict=True)
+    )
     with connection.cursor() as cursor:
-        with cursor.copy("COPY items (id, title, categories) FROM STDIN") as copy:
-            for place, item_id in enumerate(items):
-                copy.write_row((item_id, f"Item {place}", [f"c{place % 18}", f"c{place % 7}"]))
-        with cursor.copy("COPY users (id) FROM STDIN") as copy:
-            for user_id in users:
-                copy.write_row((user_id,))
-        with cursor.copy("COPY interactions (user_id, item_id, type, value, occurred_at) FROM STDIN") as copy:
-            for user, item, second in zip(
-                interactions.users.tolist(), interactions.items.tolist(), interactions.times.tolist(), strict=True
-            ):
-                copy.write_row((users[user], items[item], "like", 1, f"2020-01-01 00:00:00+00:{second // 3600 % 60:02}"))
+        for table, lines in (
+            ("items (id, title, categories)", of_items),
+            ("users (id)", (f"{user_id}\n" for user_id in users)),
+            ("interactions (user_id, item_id, type, value, occurred_at)", events),
+        ):
+            with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                while part := "".join(islice(lines, _ROWS)):
+                    copy.write(part)
+    connection.execute("ANALYZE")
 
 
-def publish(url: str, folder: str, interactions: Interactions) -> None:
-    """Train the linear model and put it live."""
-    model = Ease()
+def publish(url: str, folder: str, interactions: Interactions, model: Recommender | None = None) -> None:
+    """Train a model, the linear one unless another is given, and put it live."""
+    model = model or Ease()
     model.fit(interactions)
     registry = Registry(ArtifactStore(Path(folder)))
     with make_pool(url, max_size=2) as pool, transaction(pool) as connection:
@@ -93,9 +103,10 @@ def publish(url: str, folder: str, interactions: Interactions) -> None:
 
 
 @contextmanager
-def running(quick: bool) -> Iterator[Product]:
-    """The product at work, with one worker."""
-    interactions = draw(users=300, items=1000, events=20_000) if quick else draw(users=6040, items=3700, events=600_000)
+def running(quick: bool, *, is_large: bool = False) -> Iterator[Product]:
+    """The product at work, with one worker; a large catalogue is served by ALS."""
+    size = {"users": 300, "items": 1000, "events": 20_000} if quick else {"users": 6040, "items": 3700, "events": 600_000}
+    interactions = draw(**(LARGE if is_large else size))
     with (
         fresh_database() as url,
         tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder,
@@ -103,7 +114,7 @@ def running(quick: bool) -> Iterator[Product]:
         PrivateRabbitMQ(Path(folder) / "broker") as broker,
     ):
         load(connection, interactions)
-        publish(url, f"{folder}/artifacts", interactions)
+        publish(url, f"{folder}/artifacts", interactions, Als(Als.Config(iterations=2)) if is_large else None)
         yield from _serve(url, folder, broker.url, connection, interactions)
 
 
@@ -128,7 +139,7 @@ def _serve(url: str, folder: str, broker_url: str, connection: Connection[Any], 
     try:
         base = f"http://127.0.0.1:{port}"
         for address in (f"{base}/readyz", f"http://127.0.0.1:{worker_port}/readyz"):
-            _wait_for(address)
+            wait_for(address)
         with httpx2.Client(base_url=f"{base}/api/v1", headers=headers, timeout=30) as client:
             yield Product(url, connection, client, f"{base}/api/v1", interactions, headers)
     finally:
@@ -138,7 +149,8 @@ def _serve(url: str, folder: str, broker_url: str, connection: Connection[Any], 
             process.wait(60)
 
 
-def _wait_for(address: str) -> None:
+def wait_for(address: str) -> None:
+    """Return when the address answers 200."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:

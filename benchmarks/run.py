@@ -14,7 +14,9 @@ from benchmarks.frame import Case, Result, compare
 
 FOLDER = Path(__file__).parent
 LATEST = FOLDER / "results" / "latest.json"
-NOT_CASES = {"__init__", "frame", "run", "servers", "rig", "idle_worker", "celery_peer", "celery_job", "drawn_interactions", "product"}
+NOT_CASES = {
+    *("__init__", "frame", "run", "servers", "rig", "idle_worker", "replica", "celery_peer", "celery_job", "drawn_interactions", "product"),
+}
 
 
 def find_cases() -> list[Case]:
