@@ -2,7 +2,8 @@
 
 from typing import Any, Final, Literal, LiteralString, get_args
 
-from core.lists import WANTED, Source, StoredEntry, narrowed
+from core.entries import Source
+from core.lists import WANTED, StoredEntry, narrowed
 from core.narrowing import Narrowing
 from core.statement import Row, Statement, nothing
 

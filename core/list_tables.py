@@ -4,11 +4,10 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import REAL, BigInteger, CheckConstraint, Column, Identity, Index, Integer, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-from core.tables import document, model_version, reference, timestamp, written_at
+from core.tables import array_of, document, model_version, reference, timestamp, written_at
 
 
 class ItemStats(SQLModel, table=True):
@@ -33,7 +32,11 @@ class SimilarItems(SQLModel, table=True):
     item_id: str = reference("items.id", primary_key=True)
     list_id: uuid.UUID
     model_version_id: int | None = model_version(index=True)
-    entries: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    item_numbers: list[int] = array_of(Integer)
+    scores: list[float] = array_of(REAL)
+    kinds: list[int] = array_of(SmallInteger)
+    reason_items: list[int] = array_of(Integer)
+    reason_categories: list[str] = array_of(Text)
     computed_at: datetime = written_at()
 
 

@@ -1,41 +1,20 @@
 """Stored recommendation lists as statements: written by workers, read by the app."""
 
-import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, LiteralString
+from typing import Any, Final, LiteralString
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from core import binary
+from core.entries import REASON_ITEMS, Entries, ReasonType, Source, meaning_of
 from core.messages import RecommendPayload
 from core.narrowing import Narrowing
 from core.statement import Row, Statement, nothing
 from core.topology import LISTS_CHANNEL
-
-Source = Literal["personal", "popular", "new", "trending"]
-ReasonType = Literal["because_you_watched", "popular", "new", "category", "similar", "trending"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why an entry is in a list. `item_ids` are the items of the history that speak for it, strongest first."""
-
-    type: ReasonType
-    item_ids: tuple[str, ...] = ()
-    category: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One place of a list: the score is comparable within the list only."""
-
-    item_id: str
-    score: float
-    source: Source
-    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +27,7 @@ class ComputedList:
     user_id: str
     list_id: uuid.UUID
     model_version_id: int | None
-    entries: tuple[Entry, ...]
+    entries: Entries
     is_cold: bool
     history_count: int
     read_at: datetime | None = None
@@ -56,31 +35,32 @@ class ComputedList:
 
 # A list that knows more is never replaced by one that knows less: a shard of many users is read long before it is stored.
 _UPSERT: LiteralString = """
-INSERT INTO recommendation_lists (user_id, list_id, model_version_id, entries, is_cold, history_count, computed_at)
-SELECT given.user_id, given.list_id, given.model_version_id, given.entries, given.is_cold, given.history_count,
+INSERT INTO recommendation_lists (user_id, list_id, model_version_id, item_numbers, scores, kinds, reason_items, reason_categories,
+                                  is_cold, history_count, computed_at)
+SELECT given.user_id, given.list_id, given.model_version_id, given.item_numbers::int4[], given.scores::float4[], given.kinds::int2[],
+       given.reason_items::int4[], given.reason_categories::text[], given.is_cold, given.history_count,
        coalesce(given.read_at, clock_timestamp())
 FROM {given}
 JOIN users ON users.id = given.user_id
 ORDER BY given.user_id
 ON CONFLICT (user_id) DO UPDATE SET
-    list_id = excluded.list_id, model_version_id = excluded.model_version_id, entries = excluded.entries,
-    is_cold = excluded.is_cold, history_count = excluded.history_count, computed_at = excluded.computed_at
+    list_id = excluded.list_id, model_version_id = excluded.model_version_id, item_numbers = excluded.item_numbers,
+    scores = excluded.scores, kinds = excluded.kinds, reason_items = excluded.reason_items,
+    reason_categories = excluded.reason_categories, is_cold = excluded.is_cold, history_count = excluded.history_count,
+    computed_at = excluded.computed_at
 WHERE recommendation_lists.computed_at <= excluded.computed_at
 """
+# Arrays of arrays would be taken apart to the last number: each list's arrays are given as text.
 _WRITE: LiteralString = _UPSERT.replace(
     "{given}",
-    """unnest(%(user_ids)s::text[], %(list_ids)s::uuid[], %(model_version_ids)s::bigint[], %(entries)s::jsonb[],
-            %(is_cold)s::boolean[], %(history_counts)s::integer[], %(times)s::timestamptz[])
-                AS given (user_id, list_id, model_version_id, entries, is_cold, history_count, read_at)""",
+    """(SELECT user_id, list_id, model_version_id, item_numbers, scores, kinds, reason_items,
+               ARRAY(SELECT jsonb_array_elements_text(categories)) AS reason_categories, is_cold, history_count, read_at
+        FROM unnest(%(user_ids)s::text[], %(list_ids)s::uuid[], %(model_version_ids)s::bigint[], %(item_numbers)s::text[],
+                    %(scores)s::text[], %(kinds)s::text[], %(reason_items)s::text[], %(reason_categories)s::jsonb[],
+                    %(is_cold)s::boolean[], %(history_counts)s::integer[], %(times)s::timestamptz[])
+             AS one (user_id, list_id, model_version_id, item_numbers, scores, kinds, reason_items, categories,
+                     is_cold, history_count, read_at)) AS given""",
 )
-
-
-def document(entry: Entry) -> dict[str, Any]:
-    """An entry as it is stored."""
-    reason: dict[str, Any] = {"type": entry.reason.type, "item_ids": list(entry.reason.item_ids)}
-    if entry.reason.category is not None:
-        reason["category"] = entry.reason.category
-    return {"item_id": entry.item_id, "score": round(entry.score, 6), "source": entry.source, "reason": reason}
 
 
 def write(lists: Sequence[ComputedList]) -> Statement[None]:
@@ -88,21 +68,25 @@ def write(lists: Sequence[ComputedList]) -> Statement[None]:
 
     The lists of users deleted meanwhile are dropped.
     """
-    params = {
+    columns = [made.entries.columns() for made in lists]
+    params: dict[str, Any] = {
         "user_ids": [made.user_id for made in lists],
         "list_ids": [made.list_id for made in lists],
         "model_version_ids": [made.model_version_id for made in lists],
-        "entries": [Jsonb([document(entry) for entry in made.entries]) for made in lists],
+        "reason_categories": [Jsonb(of_list["reason_categories"]) for of_list in columns],
         "is_cold": [made.is_cold for made in lists],
         "history_counts": [made.history_count for made in lists],
         "times": [made.read_at for made in lists],
     }
+    for name in ("item_numbers", "scores", "kinds", "reason_items"):
+        params[name] = ["{" + ",".join(map(str, of_list[name])) + "}" for of_list in columns]
     return Statement(_WRITE, params, nothing)
 
 
 _STAGE = """
-CREATE TEMPORARY TABLE staged_lists (user_id text, list_id uuid, model_version_id bigint, entries jsonb, is_cold boolean,
-                                     history_count integer, read_at timestamptz) ON COMMIT DROP
+CREATE TEMPORARY TABLE staged_lists (user_id text, list_id uuid, model_version_id bigint, item_numbers int4[], scores float4[],
+    kinds int2[], reason_items int4[], reason_categories text[], is_cold boolean, history_count integer, read_at timestamptz
+) ON COMMIT DROP
 """
 _STAGED: LiteralString = _UPSERT.replace("{given}", "staged_lists AS given")
 
@@ -110,11 +94,29 @@ _STAGED: LiteralString = _UPSERT.replace("{given}", "staged_lists AS given")
 def write_many(connection: Connection[Any], lists: Sequence[ComputedList]) -> None:
     """`write` for thousands: copied into a table of the transaction first, so that rows are locked for one quick statement only."""
     connection.execute(_STAGE)
-    with connection.cursor() as cursor, cursor.copy("COPY staged_lists FROM STDIN") as copy:
+    with connection.cursor() as cursor, cursor.copy("COPY staged_lists FROM STDIN (FORMAT binary)") as copy:
+        copy.write(binary.BEGIN)
         for made in lists:
-            entries = json.dumps([document(entry) for entry in made.entries], ensure_ascii=False)
-            copy.write_row((made.user_id, made.list_id, made.model_version_id, entries, made.is_cold, made.history_count, made.read_at))
+            copy.write(_as_row(made))
+        copy.write(binary.END)
     connection.execute(_STAGED)
+
+
+def _as_row(made: ComputedList) -> bytes:
+    entries = made.entries
+    return binary.row(
+        made.user_id.encode(),
+        made.list_id.bytes,
+        binary.int8(made.model_version_id),
+        binary.array(binary.INT4, entries.items, len(entries)),
+        binary.array(binary.FLOAT4, entries.scores, len(entries)),
+        binary.array(binary.INT2, entries.kinds, len(entries)),
+        binary.array(binary.INT4, entries.reasons, REASON_ITEMS * len(entries)),
+        binary.texts(entries.categories),
+        binary.boolean(made.is_cold),
+        binary.int4(made.history_count),
+        binary.timestamp(made.read_at),
+    )
 
 
 # A notification holds 8,000 bytes, an id up to 128 and needs no escaping.
@@ -179,24 +181,23 @@ WANTED: LiteralString = """(%(categories)s::text[] = '{}' OR CASE
 
 # Entries that are hidden, or that the user has met since, or that are not asked for, are left out here, so that a list is right
 # the moment it is read and not only the moment it was made. Items are looked up one by one: the planner expects 100
-# of everything where there are three, and would read the whole catalogue instead.
+# of everything where there are three, and would read the whole catalogue instead. What the user has met is read once, and hashed.
 SHOWN: LiteralString = (
     """
-SELECT jsonb_agg(jsonb_build_object(
-           'item_id', item_id, 'title', title, 'categories', to_jsonb(categories), 'image_url', image_url,
-           'released_at', released_at, 'score', entry -> 'score', 'source', entry -> 'source',
-           'reason', entry -> 'reason' -> 'type', 'reason_category', entry -> 'reason' -> 'category',
+SELECT json_agg(json_build_object(
+           'item_id', item_id, 'title', title, 'categories', categories, 'image_url', image_url, 'released_at', released_at,
+           'score', score, 'kind', kind, 'reason_category', given.reason_categories[-given.reason_items[3 * place - 2]],
            'reason_items', (
-               SELECT coalesce(jsonb_agg(jsonb_build_object('item_id', named.id, 'title', named.title) ORDER BY nth), '[]'::jsonb)
-               FROM jsonb_array_elements_text(entry -> 'reason' -> 'item_ids') WITH ORDINALITY AS told (id, nth)
-               CROSS JOIN LATERAL (SELECT id, title FROM items WHERE items.id = told.id LIMIT 1) AS named)
+               SELECT coalesce(json_agg(json_build_object('item_id', named.id, 'title', named.title) ORDER BY nth), '[]'::json)
+               FROM unnest(given.reason_items[3 * place - 2:3 * place]) WITH ORDINALITY AS told (number, nth)
+               CROSS JOIN LATERAL (SELECT id, title FROM items WHERE items.number = told.number LIMIT 1) AS named)
        ) ORDER BY place) AS entries
 FROM (
-    SELECT entry, place, item.id AS item_id, title, categories, image_url, released_at
-    FROM jsonb_array_elements(given.entries) WITH ORDINALITY AS stored (entry, place)
-    CROSS JOIN LATERAL (SELECT * FROM items WHERE items.id = entry ->> 'item_id' AND NOT items.is_hidden LIMIT 1) AS item
-    WHERE place <= %(reach)s AND (%(include_seen)s OR NOT EXISTS (
-              SELECT 1 FROM interactions WHERE interactions.user_id = given.user_id AND interactions.item_id = entry ->> 'item_id'))
+    SELECT place::int4, score, kind, item.id AS item_id, title, categories, image_url, released_at
+    FROM unnest(given.item_numbers[:%(reach)s], given.scores[:%(reach)s], given.kinds[:%(reach)s]) WITH ORDINALITY
+         AS stored (number, score, kind, place)
+    CROSS JOIN LATERAL (SELECT * FROM items WHERE items.number = stored.number AND NOT items.is_hidden LIMIT 1) AS item
+    WHERE (%(include_seen)s OR item.id NOT IN (SELECT item_id FROM interactions WHERE interactions.user_id = %(user_id)s::text))
       AND """
     + WANTED
     + """
@@ -231,7 +232,7 @@ _READ: LiteralString = (
     """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
        history_count IS DISTINCT FROM (SELECT count(*) FROM interactions WHERE user_id = users.id) AS is_stale,
-       coalesce(shown.entries, '[]'::jsonb) AS entries, jsonb_array_length(recommendation_lists.entries) AS length,
+       coalesce(shown.entries, '[]'::json) AS entries, cardinality(given.item_numbers) AS length,
        (SELECT id FROM tasks WHERE state = 'queued' AND kind = %(kind)s AND coalesce_key = users.id
         UNION ALL
         SELECT id FROM tasks WHERE state = 'running' AND kind = %(kind)s AND coalesce_key = users.id
@@ -239,7 +240,9 @@ SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm,
 FROM users
 LEFT JOIN recommendation_lists ON recommendation_lists.user_id = users.id
 LEFT JOIN model_versions ON model_versions.id = model_version_id
-LEFT JOIN LATERAL (SELECT recommendation_lists.entries, users.id AS user_id) AS given ON true
+LEFT JOIN LATERAL (
+    SELECT item_numbers, scores, recommendation_lists.kinds, reason_items, reason_categories
+) AS given ON true
 LEFT JOIN LATERAL (
 """
     + SHOWN
@@ -253,7 +256,8 @@ WHERE users.id = %(user_id)s
 def stored_entry(entry: Row) -> StoredEntry:
     """An entry as `SHOWN` gives it."""
     released_at = entry.pop("released_at")
-    return StoredEntry(released_at=datetime.fromisoformat(released_at) if released_at else None, **entry)
+    source, reason = meaning_of(entry.pop("kind"))
+    return StoredEntry(released_at=datetime.fromisoformat(released_at) if released_at else None, source=source, reason=reason, **entry)
 
 
 def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statement[StoredList | None]:
@@ -275,23 +279,19 @@ def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statem
 # A list that is stored nowhere: a worker's answer to a request.
 _SHOW: LiteralString = (
     """
-SELECT coalesce(shown.entries, '[]'::jsonb) AS entries,
+SELECT coalesce(shown.entries, '[]'::json) AS entries,
        (SELECT algorithm FROM model_versions WHERE id = %(model_version_id)s) AS algorithm
-FROM (SELECT %(entries)s::jsonb AS entries, %(user_id)s::text AS user_id) AS given LEFT JOIN LATERAL ("""
+FROM (SELECT %(item_numbers)s::int4[] AS item_numbers, %(scores)s::float4[] AS scores, %(kinds)s::int2[] AS kinds,
+             %(reason_items)s::int4[] AS reason_items, %(reason_categories)s::text[] AS reason_categories) AS given
+LEFT JOIN LATERAL ("""
     + SHOWN
     + ") AS shown ON true"
 )
 
 
 def show(
-    entries: Sequence[Row], *, model_version_id: int | None, user_id: str | None, narrowing: Narrowing
+    columns: Mapping[str, list[Any]], *, model_version_id: int | None, user_id: str | None, narrowing: Narrowing
 ) -> Statement[tuple[list[StoredEntry], str | None]]:
-    """Entries as they are shown, without those that are hidden or that the user met meanwhile; and the model's algorithm."""
-    params = {
-        **narrowed(narrowing),
-        "offset": 0,
-        "entries": Jsonb(list(entries)),
-        "user_id": user_id,
-        "model_version_id": model_version_id,
-    }
+    """Entries (`Entries.columns`) as they are shown, without those that are hidden or that the user met meanwhile; and the algorithm."""
+    params = {**columns, **narrowed(narrowing), "offset": 0, "user_id": user_id, "model_version_id": model_version_id}
     return Statement(_SHOW, params, lambda rows: ([stored_entry(entry) for entry in rows[0]["entries"]], rows[0]["algorithm"]))

@@ -4,25 +4,25 @@ import uuid
 from dataclasses import dataclass
 from typing import LiteralString
 
-from psycopg.types.json import Jsonb
-
-from core import lists
 from core.lists import SHOWN, ComputedList, StoredEntry, narrowed, stored_entry
 from core.narrowing import Narrowing
 from core.statement import Row, Statement, nothing
 
 _WRITE = """
-INSERT INTO similar_items (item_id, list_id, model_version_id, entries, computed_at)
-SELECT id, %(list_id)s, %(model_version_id)s, %(entries)s, clock_timestamp() FROM items WHERE id = %(item_id)s
+INSERT INTO similar_items (item_id, list_id, model_version_id, item_numbers, scores, kinds, reason_items, reason_categories, computed_at)
+SELECT id, %(list_id)s, %(model_version_id)s, %(item_numbers)s::int4[], %(scores)s::float4[], %(kinds)s::int2[],
+       %(reason_items)s::int4[], %(reason_categories)s::text[], clock_timestamp()
+FROM items WHERE id = %(item_id)s
 ON CONFLICT (item_id) DO UPDATE SET
-    list_id = excluded.list_id, model_version_id = excluded.model_version_id, entries = excluded.entries, computed_at = excluded.computed_at
+    list_id = excluded.list_id, model_version_id = excluded.model_version_id, item_numbers = excluded.item_numbers,
+    scores = excluded.scores, kinds = excluded.kinds, reason_items = excluded.reason_items,
+    reason_categories = excluded.reason_categories, computed_at = excluded.computed_at
 """
 
 
 def write(item_id: str, made: ComputedList) -> Statement[None]:
     """Store what is similar to an item in place of what was."""
-    entries = Jsonb([lists.document(entry) for entry in made.entries])
-    params = {"item_id": item_id, "list_id": made.list_id, "model_version_id": made.model_version_id, "entries": entries}
+    params = {"item_id": item_id, "list_id": made.list_id, "model_version_id": made.model_version_id, **made.entries.columns()}
     return Statement(_WRITE, params, nothing)
 
 
@@ -40,12 +40,14 @@ class StoredSimilar:
 
 _READ: LiteralString = (
     """
-SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, coalesce(shown.entries, '[]'::jsonb) AS entries
+SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, coalesce(shown.entries, '[]'::json) AS entries
 FROM items
 LEFT JOIN (
     SELECT similar_items.*, algorithm FROM similar_items JOIN model_versions ON model_versions.id = model_version_id AND status = 'live'
 ) AS said ON said.item_id = items.id
-LEFT JOIN LATERAL (SELECT said.entries, %(user_id)s::text AS user_id) AS given ON true
+LEFT JOIN LATERAL (
+    SELECT said.item_numbers, said.scores, said.kinds, said.reason_items, said.reason_categories
+) AS given ON true
 LEFT JOIN LATERAL ("""
     + SHOWN
     + """) AS shown ON true

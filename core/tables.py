@@ -4,7 +4,20 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, Index, Text, text
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -36,6 +49,11 @@ def written_at() -> Any:
 def texts() -> Any:
     """A `text[]` column, empty by default."""
     return Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=EMPTY_ARRAY))
+
+
+def array_of(kind: Any) -> Any:
+    """A column of arrays; what those of a list mean says `core.entries`."""
+    return Field(sa_column=Column(ARRAY(kind), nullable=False))
 
 
 def document() -> Any:
@@ -104,6 +122,7 @@ class Item(SQLModel, table=True):
     __table_args__ = (Index("ix_items_categories", "categories", postgresql_using="gin"),)
 
     id: str = Field(primary_key=True, sa_type=Text)
+    number: int | None = Field(default=None, sa_column=Column(Integer, Identity(always=True), nullable=False, unique=True))
     title: str = Field(sa_type=Text)
     categories: list[str] = texts()
     tags: list[str] = texts()
@@ -240,7 +259,11 @@ class RecommendationList(SQLModel, table=True):
     user_id: str = reference("users.id", primary_key=True)
     list_id: uuid.UUID
     model_version_id: int | None = model_version(index=True)
-    entries: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    item_numbers: list[int] = array_of(Integer)
+    scores: list[float] = array_of(REAL)
+    kinds: list[int] = array_of(SmallInteger)
+    reason_items: list[int] = array_of(Integer)
+    reason_categories: list[str] = array_of(Text)
     is_cold: bool
     history_count: int
     computed_at: datetime = written_at()

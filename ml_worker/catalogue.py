@@ -12,6 +12,7 @@ from psycopg import Connection
 from scipy.sparse import csr_matrix
 
 from core.narrowing import Narrowing
+from ml_worker.histories import Numbering
 from ml_worker.registry import ServedModel
 
 LARGE: Final = 5_000
@@ -34,6 +35,8 @@ class Catalogue:
     tags: csr_matrix  # float32 [items × tags]
     tag_names: tuple[str, ...]
     columns: Mapping[str, int]
+    numbers: NDArray[np.int32]  # [items] by which the database knows them, 0 for those that are gone
+    numbering: Numbering
 
     def mask(self, narrowing: Narrowing) -> NDArray[np.bool_]:
         """Which items may be in a list [items]."""
@@ -108,7 +111,7 @@ def _read_stamp(connection: Connection[Any]) -> tuple[int, int]:
 
 _ITEMS = """
 SELECT id, NOT is_hidden, coalesce(extract(year FROM released_at AT TIME ZONE 'UTC'), 0)::int4,
-       floor(extract(epoch FROM coalesce(released_at, created_at)))::int8, categories, tags
+       floor(extract(epoch FROM coalesce(released_at, created_at)))::int8, categories, tags, number
 FROM items ORDER BY id
 """
 
@@ -121,12 +124,26 @@ def read_catalogue(connection: Connection[Any], known: Sequence[str]) -> Catalog
         columns.setdefault(row[0], len(columns))
     size = len(columns)
     is_offered, years, appeared = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
+    numbers = np.zeros(size, dtype=np.int32)
     places = np.array([columns[row[0]] for row in rows], dtype=np.intp)
     if rows:
-        is_offered[places], years[places], appeared[places] = ([row[field] for row in rows] for field in (1, 2, 3))
+        is_offered[places], years[places], appeared[places], numbers[places] = ([row[field] for row in rows] for field in (1, 2, 3, 6))
     categories, category_names = _matrix(places, [row[4] for row in rows], size)
     tags, tag_names = _matrix(places, [row[5] for row in rows], size)
-    return Catalogue(tuple(columns), len(known), is_offered, years, appeared, categories, category_names, tags, tag_names, columns)
+    return Catalogue(
+        item_ids=tuple(columns),
+        known=len(known),
+        is_offered=is_offered,
+        years=years,
+        appeared=appeared,
+        categories=categories,
+        category_names=category_names,
+        tags=tags,
+        tag_names=tag_names,
+        columns=columns,
+        numbers=numbers,
+        numbering=Numbering.of(numbers),
+    )
 
 
 def _matrix(places: NDArray[np.intp], names: Sequence[Sequence[str]], size: int) -> tuple[csr_matrix, tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """Reads tables into arrays: all interactions for training, the live histories of some users for ranking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from psycopg import Connection, sql
 from scipy.sparse import csr_matrix
 
-from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.interactions import Interactions
 
 NEUTRAL_RATING = 2.5
 """The rating that says nothing: 5 stars weigh +1, 0.5 stars −0.8 times the weight of ratings."""
@@ -119,72 +119,6 @@ def read_arrivals(connection: Connection[Any], *, after: int = LAST_ID) -> Arriv
     row = connection.execute(counts, {"after": after}).fetchone()
     assert row is not None
     return Arrivals(*row)
-
-
-@dataclass(frozen=True, slots=True)
-class UserHistories:
-    """The histories of the users that exist, in the order of `user_ids`; `counts` are their interactions.
-
-    `preferred` are the categories that those chose who have no event a model knows of.
-    """
-
-    user_ids: list[str]
-    counts: list[int]
-    histories: Histories
-    preferred: list[tuple[str, ...]]
-
-
-_HISTORIES = """
-SELECT users.id AS user_id, item_id, type, value, extract(epoch FROM occurred_at)::int8
-FROM users LEFT JOIN interactions ON interactions.user_id = users.id
-WHERE users.id = ANY(%s) ORDER BY users.id, occurred_at, interactions.id
-"""
-
-
-def read_histories(
-    connection: Connection[Any], user_ids: Sequence[str], *, columns: Mapping[str, int], weights: Mapping[str, float]
-) -> UserHistories:
-    """The live histories of some users in one query; `columns` maps item ids to the columns of a model.
-
-    Items the model does not know are counted but have no column. Events are oldest first, as in `read_interactions`.
-    """
-    positions = {name: position for position, name in enumerate(weights)}
-    rows_of: dict[str, int] = {}
-    counts: list[int] = []
-    rows, items, types, values, times = [], [], [], [], []
-    for user_id, item_id, event_type, value, time in connection.execute(_HISTORIES, (list(user_ids),)):
-        row = rows_of.setdefault(user_id, len(rows_of))
-        if row == len(counts):
-            counts.append(0)
-        if item_id is None:  # a user without interactions
-            continue
-        counts[row] += 1
-        column = columns.get(item_id)
-        if column is not None:
-            rows.append(row)
-            items.append(column)
-            types.append(positions[event_type])
-            values.append(value)
-            times.append(time)
-    told = strength(np.array(types, dtype=np.intp), np.array(values, dtype=np.float32), weights)
-    histories = Histories.from_events(rows, items, told, times, shape=(len(counts), len(columns)))
-    return UserHistories(list(rows_of), counts, histories, _read_preferred(connection, rows_of, histories))
-
-
-def _read_preferred(connection: Connection[Any], rows_of: Mapping[str, int], histories: Histories) -> list[tuple[str, ...]]:
-    preferred: list[tuple[str, ...]] = [()] * len(rows_of)
-    silent = [user_id for user_id, row in rows_of.items() if histories.offsets[row] == histories.offsets[row + 1]]
-    if silent:
-        for user_id, chosen in connection.execute("SELECT id, preferred_categories FROM users WHERE id = ANY(%s)", (silent,)):
-            preferred[rows_of[user_id]] = tuple(chosen)
-    return preferred
-
-
-def session_histories(item_ids: Sequence[str], *, columns: Mapping[str, int]) -> UserHistories:
-    """The history of somebody without a name who liked these items, in this order."""
-    known = [columns[item_id] for item_id in item_ids if item_id in columns]
-    histories = Histories.from_events(np.zeros(len(known)), known, np.ones(len(known)), shape=(1, len(columns)))
-    return UserHistories(["session"], [0], histories, [()])
 
 
 def count_users(connection: Connection[Any]) -> int:

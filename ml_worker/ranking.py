@@ -12,17 +12,19 @@ from scipy.sparse import csr_matrix
 
 from core import experiments
 from core.database import Pool, transaction
+from core.entries import Entries
 from core.experiments import Arm
 from core.list_ids import Origin, new_list_id
-from core.lists import ComputedList, Entry, Reason
+from core.lists import ComputedList
 from core.messages import RankPayload
-from ml_worker import dataset, reranking
+from ml_worker import reranking
 from ml_worker.catalogue import Catalogue, Catalogues
-from ml_worker.dataset import UserHistories
+from ml_worker.explaining import Chosen, explained
+from ml_worker.histories import UserHistories, read_histories, session_histories
 from ml_worker.recommenders.base import Ranking
 from ml_worker.recommenders.batches import TILE_SCORES
 from ml_worker.recommenders.interactions import Histories
-from ml_worker.recommenders.selection import NOT_OFFERED, best_first
+from ml_worker.recommenders.selection import NOT_OFFERED, best_first, best_of
 from ml_worker.registry import ModelUnusable, Registry, ServedModel
 from ml_worker.settings import WorkerSettings
 
@@ -59,17 +61,22 @@ class _View:
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
         """The model's scores; items it does not know are not offered [users × items of the catalogue]."""
-        scores = np.full((len(histories), len(self.catalogue.item_ids)), NOT_OFFERED, dtype=np.float32)
-        scores[:, : self.catalogue.known] = self.model.recommender.scores(histories)
-        return scores
+        known = self.model.recommender.scores(histories)
+        late = len(self.catalogue.item_ids) - self.catalogue.known
+        return np.pad(known, ((0, 0), (0, late)), constant_values=NOT_OFFERED) if late else known
 
     def profiles(self, rows: slice) -> NDArray[np.float32]:
         """How much the users like each category, or chose it [users × categories]."""
         liked = self.read.histories.matrix[rows].maximum(0)
         profiles: NDArray[np.float32] = np.asarray((liked @ self.catalogue.categories[: self.catalogue.known]).todense(), dtype=np.float32)
         for row, chosen in enumerate(self.read.preferred[rows]):
-            profiles[row] += self.catalogue.chosen(chosen)
+            if chosen:
+                profiles[row] += self.catalogue.chosen(chosen)
         return profiles
+
+    def explained(self, chosen: Chosen) -> list[Entries]:
+        """The entries of rankings, with reasons."""
+        return explained(self.model.recommender, self.catalogue, self.is_new, chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +115,8 @@ class Ranker:
     def _compute(self, user_ids: Sequence[str], arm: Arm, origin: Origin) -> dict[str, ComputedList]:
         with transaction(self.pool) as connection:
             model, read_at = self._model_of(connection, arm), _now(connection)
-            read = dataset.read_histories(connection, user_ids, columns=model.columns, weights=self.weights)
-            view = self._view(connection, model, read, read_at)
+            view = self._view(connection, model, user_ids, read_at)
+        read = view.read
         step = max(1, min(TILE_ROWS, TILE_SCORES // max(1, len(view.catalogue.item_ids))))
         origin = replace(origin, model_version_id=model.version_id)
         made: dict[str, ComputedList] = {}
@@ -130,12 +137,9 @@ class Ranker:
         """The list that a request asks for, which no stored one can be. Raises `NoModel`."""
         with transaction(self.pool) as connection:
             model, read_at = self._model(connection, payload.narrowing.model_version), _now(connection)
-            if payload.user_id is None:
-                read = dataset.session_histories(payload.item_ids, columns=model.columns)
-            else:
-                read = dataset.read_histories(connection, [payload.user_id], columns=model.columns, weights=self.weights)
-            view = self._view(connection, model, read, read_at)
-        if not read.user_ids:
+            asked = session_histories(payload.item_ids, columns=model.columns) if payload.user_id is None else [payload.user_id]
+            view = self._view(connection, model, asked, read_at)
+        if not view.read.user_ids:
             raise NoModel("user_not_found", f"there is no user {payload.user_id!r} any more")
         return self._answer(view, payload)
 
@@ -146,22 +150,40 @@ class Ranker:
         for row in np.flatnonzero(~is_personal & np.array([bool(chosen) for chosen in read.preferred[rows]], dtype=np.bool_)).tolist():
             scores[row] = reranking.led_by(scores[row], view.catalogue.categories @ profiles[row] > 0)
         _leave_out(scores, histories, ~view.catalogue.is_offered)
-        rankings = [Ranking(*best) for best in best_first(scores, count=self.list_length)]
-        if self.diversity:
-            rankings = [_mixed(ranking, view.catalogue.categories, self.diversity) for ranking in rankings]
-        if self.new_share and view.is_new.any():
-            seen = histories.matrix
-            for row, ranking in enumerate(rankings):
-                if not reranking.keeps_share(view.is_new[ranking.items], share=self.new_share, count=self.list_length):
-                    met = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
-                    fresh = _new_first(view, view.is_new, scores[row], profiles[row], met)
-                    order = reranking.with_share(ranking.items.tolist(), fresh, share=self.new_share, count=self.list_length)
-                    rankings[row] = _reordered(ranking, scores[row], order)
-        lists = _explained(view, histories, rankings, profiles, is_personal)
+        items, values, lengths = best_of(scores, count=self.list_length)
+        for row in self._unsettled(view, items, lengths):
+            kept = int(lengths[row])
+            ranking = Ranking(items[row, :kept], values[row, :kept])
+            ranking = self._mixed(view, ranking, scores[row], profiles[row], histories.matrix[row].indices)
+            items[row, : len(ranking.items)], values[row, : len(ranking.items)] = ranking
+        entries = view.explained(Chosen(histories, items, values, profiles, is_personal))
         return {
-            user_id: _list(view, rows.start + row, origin, lists[row], is_cold=not is_personal[row])
+            user_id: _list(view, rows.start + row, origin, entries[row], is_cold=not is_personal[row])
             for row, user_id in enumerate(read.user_ids[rows])
         }
+
+    def _unsettled(self, view: _View, items: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[int]:
+        """The rows of the tile whose order is not simply that of the scores."""
+        if self.diversity:
+            return list(range(len(items)))
+        if not (self.new_share and view.is_new.any()):
+            return []
+        keeps = reranking.keeps_share(view.is_new[items] & (items >= 0), share=self.new_share, count=self.list_length)
+        return np.flatnonzero(~keeps | (lengths < self.list_length)).tolist()
+
+    def _mixed(
+        self, view: _View, ranking: Ranking, scores: NDArray[np.float32], profile: NDArray[np.float32], seen: NDArray[np.int32]
+    ) -> Ranking:
+        """One ranking with its diversity and its share of new items, as long as before or, by new ones, longer."""
+        if self.diversity:
+            ranking = _diverse(ranking, view.catalogue.categories, self.diversity)
+        if not (self.new_share and view.is_new.any()):
+            return ranking
+        if reranking.keeps_share(view.is_new[ranking.items], share=self.new_share, count=self.list_length):
+            return ranking
+        fresh = _new_first(view, view.is_new, scores, profile, seen)
+        order = reranking.with_share(ranking.items.tolist(), fresh, share=self.new_share, count=self.list_length)
+        return _reordered(ranking, scores, order)
 
     def _answer(self, view: _View, payload: RankPayload) -> Ranked:
         wanted, catalogue, histories = payload.narrowing, view.catalogue, view.read.histories
@@ -189,13 +211,16 @@ class Ranker:
         fresh = _new_first(view, view.is_new & allowed, scores[0], profile, seen) if share and wanted.max_per_category is None else []
         order = reranking.with_share(order, fresh, share=share, count=count)[wanted.offset :]
         hints = (f"nothing was released or added in the last {self.new_days:g} days",) if wanted.new_share and not fresh else ()
-        lists = _explained(view, histories, [_reordered(ranking, scores[0], order)], profile[None, :], np.array([is_personal]))
+        shown = _reordered(ranking, scores[0], order)
+        entries = view.explained(Chosen(histories, shown.items[None, :], shown.scores[None, :], profile[None, :], np.array([is_personal])))
         origin = Origin(payload.surface, view.model.version_id)
-        return Ranked(_list(view, 0, origin, lists[0], is_cold=not is_personal), hints)
+        return Ranked(_list(view, 0, origin, entries[0], is_cold=not is_personal), hints)
 
-    def _view(self, connection: Connection[Any], model: ServedModel, read: UserHistories, read_at: datetime) -> _View:
+    def _view(self, connection: Connection[Any], model: ServedModel, asked: UserHistories | Sequence[str], read_at: datetime) -> _View:
         catalogue = self.catalogues.current(connection, model)
-        return _View(model, catalogue, read, catalogue.is_new(now=read_at.timestamp(), days=self.new_days), read_at)
+        if not isinstance(asked, UserHistories):
+            asked = read_histories(connection, asked, numbering=catalogue.numbering, size=catalogue.known, weights=self.weights)
+        return _View(model, catalogue, asked, catalogue.is_new(now=read_at.timestamp(), days=self.new_days), read_at)
 
     def _model(self, connection: Connection[Any], version_id: int | None = None) -> ServedModel:
         try:
@@ -229,7 +254,7 @@ def make_ranker(pool: Pool, registry: Registry, settings: WorkerSettings) -> Ran
 def _leave_out(scores: NDArray[np.float32], histories: Histories, hidden: NDArray[np.bool_]) -> None:
     seen = histories.matrix
     scores[np.repeat(np.arange(len(histories)), np.diff(seen.indptr)), seen.indices] = NOT_OFFERED
-    scores[:, hidden] = NOT_OFFERED
+    scores[:, np.flatnonzero(hidden)] = NOT_OFFERED
 
 
 def _new_first(
@@ -248,7 +273,7 @@ def _new_first(
     return merged
 
 
-def _mixed(ranking: Ranking, categories: csr_matrix, diversity: float) -> Ranking:
+def _diverse(ranking: Ranking, categories: csr_matrix, diversity: float) -> Ranking:
     order = reranking.diverse(ranking.items, ranking.scores, categories, diversity=diversity, count=len(ranking.items))
     return Ranking(ranking.items[order], ranking.scores[order])
 
@@ -260,43 +285,7 @@ def _reordered(ranking: Ranking, scores: NDArray[np.float32], order: Sequence[in
     return Ranking(items, np.where(np.isfinite(shown), shown, least).astype(np.float32))
 
 
-def _explained(
-    view: _View, histories: Histories, rankings: Sequence[Ranking], profiles: NDArray[np.float32], is_personal: NDArray[np.bool_]
-) -> list[tuple[Entry, ...]]:
-    """The entries of each ranking, with the reasons of those the model can explain."""
-    known = view.catalogue.known
-    inside = [Ranking(ranking.items[ranking.items < known], ranking.scores[ranking.items < known]) for ranking in rankings]
-    told = view.model.recommender.explain(histories, inside)
-    return [
-        _entries(
-            view, ranking, dict(zip(inside[row].items.tolist(), told[row], strict=True)), profiles[row], is_personal=bool(is_personal[row])
-        )
-        for row, ranking in enumerate(rankings)
-    ]
-
-
-def _entries(
-    view: _View, ranking: Ranking, told: dict[int, NDArray[np.int32]], profile: NDArray[np.float32], *, is_personal: bool
-) -> tuple[Entry, ...]:
-    item_ids, categories, names = view.catalogue.item_ids, view.catalogue.categories, view.catalogue.category_names
-    entries = []
-    for item, score in zip(ranking.items.tolist(), ranking.scores.tolist(), strict=True):
-        speaking = told.get(item)
-        if speaking is not None and len(speaking):
-            reason = Reason("because_you_watched", tuple([item_ids[spoke] for spoke in speaking.tolist()]))
-        elif view.is_new[item] and item >= view.catalogue.known:
-            reason = Reason("new")
-        else:
-            mine = categories.indices[categories.indptr[item] : categories.indptr[item + 1]]
-            favourite = int(mine[np.argmax(profile[mine])]) if len(mine) else None
-            is_liked = favourite is not None and profile[favourite] > 0
-            reason = Reason("category", category=names[favourite or 0]) if is_liked else Reason("popular")
-        source = "new" if reason.type == "new" else "personal" if is_personal else "popular"
-        entries.append(Entry(item_ids[item], score, source, reason))  # type: ignore[arg-type]
-    return tuple(entries)
-
-
-def _list(view: _View, row: int, origin: Origin, entries: tuple[Entry, ...], *, is_cold: bool) -> ComputedList:
+def _list(view: _View, row: int, origin: Origin, entries: Entries, *, is_cold: bool) -> ComputedList:
     return ComputedList(
         user_id=view.read.user_ids[row],
         list_id=new_list_id(origin),

@@ -62,12 +62,12 @@ def with_share(order: Sequence[int], new: Sequence[int], *, share: float, count:
     return list(taken)
 
 
-def keeps_share(is_new: NDArray[np.bool_], *, share: float, count: int) -> bool:
-    """Whether a list of `count` has its share at every place anyhow: `is_new` says it of its items, in order."""
-    if len(is_new) < count:
-        return False
-    places = np.arange(1, len(is_new) + 1)
-    return bool((np.cumsum(is_new) >= np.floor(share * places + 1e-9)).all())
+def keeps_share(is_new: NDArray[np.bool_], *, share: float, count: int) -> NDArray[np.bool_]:
+    """Whether lists of `count` have their share at every place anyhow: `is_new` [places] or [users × places] says it of their items."""
+    if is_new.shape[-1] < count:
+        return np.zeros(is_new.shape[:-1], dtype=np.bool_)
+    places = np.arange(1, is_new.shape[-1] + 1)
+    return np.asarray((np.cumsum(is_new, axis=-1) >= np.floor(share * places + 1e-9)).all(axis=-1))
 
 
 def capped(order: Sequence[int], categories: csr_matrix, *, cap: int, count: int) -> list[int]:

@@ -13,9 +13,10 @@ from pydantic import Field
 from app.api.deps import CorrelationId, CurrentAccount, Process
 from app.api.shapes import Answer, Instant
 from app.desk import Desk, MadeList
+from core.entries import ReasonType, Source
 from core.identifiers import EntityId
 from core.list_ids import Surface
-from core.lists import ReasonType, Source, StoredEntry
+from core.lists import StoredEntry
 from core.narrowing import MAX_COUNT, MAX_OFFSET, Name, Narrowing
 from core.topology import QueueName
 

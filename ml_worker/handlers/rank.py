@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core import lists, similar
+from core import similar
 from core.messages import RankPayload
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, Retry, no_model
 from ml_worker.ranking import NoModel
@@ -24,7 +24,7 @@ def _rank(payload: RankPayload, context: Context) -> Answer:
         "model_version": made.model_version_id,
         "is_cold": made.is_cold,
         "hints": list(ranked.hints),
-        "entries": [lists.document(entry) for entry in made.entries],
+        "entries": made.entries.columns(),
     }
     effects = (similar.write(payload.item_ids[0], made),) if payload.surface == "similar" else ()
     return Product(result, effects=effects)

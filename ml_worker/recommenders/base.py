@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml_worker.recommenders.batches import alike, strongest, tiles
+from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, alike, strongest, tiles
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 from ml_worker.recommenders.state import DamagedModel, Files, State, is_finite, pack, unpack
@@ -132,6 +132,8 @@ class Recommender(ABC):
         Whoever gets no personal answer has the popularity. Always finite. Raises `NotFitted`, `MismatchedHistories`, `ScoresNotFinite`.
         """
         items = self._check(histories)
+        if len(histories) <= TILE_ROWS and len(histories) * items <= TILE_SCORES:
+            return self._score_all(histories)
         scores = np.empty((len(histories), items), dtype=np.float32)
         done = 0
         for tile in tiles(histories):
@@ -247,13 +249,13 @@ class Recommender(ABC):
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         """`_contributions` of several users [users × ranked × longest history], 0 behind the end of shorter ones.
 
-        `ranked` [users × ranked] may end in −1, of which anything may be said.
+        Of −1 in `ranked` [users × ranked] anything may be said.
         """
         lengths = np.diff(histories.matrix.indptr)
         parts = np.zeros((*ranked.shape, int(lengths.max(initial=0))))
         for row, length in enumerate(lengths.tolist()):
-            kept = int(np.count_nonzero(ranked[row] >= 0))
-            parts[row, :kept, :length] = self._contributions(histories.take([row]), ranked[row, :kept])
+            kept = ranked[row] >= 0
+            parts[row, kept, :length] = self._contributions(histories.take([row]), ranked[row, kept])
         return parts
 
     def _find_personal(self, histories: Histories) -> NDArray[np.bool_]:

@@ -36,7 +36,7 @@ class Effects:
     def parts(self, matrix: csr_matrix, said: NDArray[np.float32], ranked: NDArray[np.int32]) -> NDArray[np.float32]:
         """What each stored entry of each row of `matrix` adds to the score of each item in the same row of `ranked`.
 
-        `said` is what the entries of `matrix` [users × items] say, in its order; `ranked` [users × ranked] may end in −1.
+        `said` is what the entries of `matrix` [users × items] say, in its order; of −1 in `ranked` [users × ranked] anything may be said.
         Answers [users × ranked × longest row of `matrix`], 0 behind the end of shorter rows.
         """
         lengths = np.diff(matrix.indptr)

@@ -14,6 +14,8 @@ import httpx2
 import pytest
 from psycopg import Connection
 
+from tests.rigs.lists import stored
+
 PASSWORD = "a long enough password"
 BROKEN = {"algorithms": ["als"], "parameters": {"als": {"factors": 1, "iterations": 1, "regularization": 1e6}}}
 
@@ -74,7 +76,8 @@ class Instance:
         while self._connection.execute("SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')").fetchone() != (0,):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        return dict(self._connection.execute("SELECT user_id, entries FROM recommendation_lists").fetchall())
+        users = [row[0] for row in self._connection.execute("SELECT user_id FROM recommendation_lists").fetchall()]
+        return {user_id: stored(self._connection, user_id) for user_id in users}
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def test_a_broken_model_is_refused_forced_live_under_audit_and_rolled_back_to_id
     status, change = instance.post(path, {"force": True, "reason": "to see it"})
     assert (status, change["live"]["id"], change["replaced_id"]) == (200, model["id"], good["goes_live"])
     forced = instance.lists()
-    assert {user for user in before if [entry["item_id"] for entry in before[user]] != [entry["item_id"] for entry in forced[user]]}
+    assert {user for user in before if [entry.item_id for entry in before[user]] != [entry.item_id for entry in forced[user]]}
 
     status, change = instance.post("/models/rollback", {"reason": "seen"})
     assert (status, change["live"]["id"]) == (200, good["goes_live"])

@@ -1,6 +1,5 @@
 """Tables as arrays: numbering, strength of feedback, histories in a model's columns."""
 
-import numpy as np
 import pytest
 
 from ml_worker import dataset
@@ -56,17 +55,6 @@ def test_without_words_there_are_no_features(connection, events):
 
 def test_an_empty_table_is_no_interactions(connection):
     assert len(read(connection)) == 0
-
-
-def test_histories_sum_what_a_user_said_of_an_item(connection, events):
-    columns = {"film-a": 0, "film-b": 1}
-    read = dataset.read_histories(connection, ["bert", "anna", "nobody", "deleted"], columns=columns, weights=DEFAULT_WEIGHTS)
-    assert read.user_ids == ["anna", "bert", "nobody"]
-    assert read.counts == [2, 3, 0]
-    np.testing.assert_allclose(read.histories.matrix.toarray(), [[-0.6, 1.0], [0.0, 0.0], [0.0, 0.0]], atol=1e-6)
-    assert read.histories.items.tolist() == [1, 0, 0, 0], "anna's films by time, then bert's"
-    assert read.histories.times[:2].tolist() == [1704067200, 1704153600]
-    assert read.histories.matrix[1].nnz == 1, "liked and disliked: no verdict, and seen all the same"
 
 
 def test_shards_hold_every_user_once(connection):

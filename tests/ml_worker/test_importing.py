@@ -14,6 +14,7 @@ from core.messages import ImportModelPayload, RecommendPayload
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.popular import Popular
+from tests.rigs.lists import stored
 
 HERE = {kind: replace(handler, runs_in_child=False) for kind, handler in HANDLERS.items()}
 ITEMS = [f"w{n}" for n in range(10)]
@@ -72,8 +73,7 @@ def test_the_first_goes_live_and_is_served_the_next_is_a_candidate(connection, t
     assert connection.execute("SELECT DISTINCT model_version_id FROM recommendation_lists").fetchall() == [(result["id"],)]
     tasks.submit(RecommendPayload(user_id="stranger"), owner="alice").run(connection)
     assert make_slot("interactive").work_once()
-    (entries,) = connection.execute("SELECT entries FROM recommendation_lists WHERE user_id = 'stranger'").fetchone()
-    assert [entry["item_id"] for entry in entries[:2]] == ["w9", "w8"]
+    assert [entry.item_id for entry in stored(connection, "stranger")[:2]] == ["w9", "w8"]
 
 
 def test_what_cannot_be_served_is_refused_with_the_reason_and_registered_nowhere(connection, take):

@@ -11,6 +11,7 @@ import pytest
 
 from core import tasks
 from core.messages import RecommendPayload, TrainPayload
+from tests.rigs.lists import stored
 
 ROOT = Path(__file__).parents[2]
 BROKEN = """[marquee.recommenders]
@@ -58,9 +59,9 @@ def test_a_worker_trains_and_serves_it_and_leaves_out_what_is_broken(packages, c
         log = worker.communicate(timeout=60)[1]
     assert worker.returncode == 0, log
     assert connection.execute("SELECT algorithm, parameters FROM model_versions").fetchall() == [("together", {"damping": 0.4})]
-    ((entries,),) = connection.execute("SELECT entries FROM recommendation_lists WHERE user_id = 'u3'").fetchall()
-    assert entries[0]["item_id"] == "c1", "the comedy that u3 has not met, liked by all who like comedies"
-    assert entries[0]["reason"]["item_ids"]
+    entries = stored(connection, "u3")
+    assert entries[0].item_id == "c1", "the comedy that u3 has not met, liked by all who like comedies"
+    assert entries[0].reason.item_ids
     told = [line for line in log.splitlines() if "plug-in left out" in line]
     assert len(told) == 2
     assert "the algorithm 'als' of the package broken 1.0 cannot be used: Marquee has one of this name" in told[0]

@@ -10,12 +10,14 @@ import pytest
 from psycopg import Connection
 
 from core import tasks
-from core.lists import ComputedList, Entry, Reason
+from core.entries import Entries
+from core.lists import ComputedList
 from core.messages import RecommendPayload
 from core.statement import Statement, nothing
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, Retry
 
 NOW = Retry(base=0.0, cap=0.0)
+NOTHING = Entries(b"", b"", b"", b"")
 
 
 def submit(connection: Connection[Any], *user_ids: str) -> list[uuid.UUID]:
@@ -36,8 +38,7 @@ def each(answer: Any) -> Any:
 
 
 def made_list(user_id: str) -> ComputedList:
-    entry = Entry(item_id="w0", score=1.0, source="popular", reason=Reason("popular"))
-    return ComputedList(user_id=user_id, list_id=uuid.uuid4(), model_version_id=None, entries=(entry,), is_cold=True, history_count=0)
+    return ComputedList(user_id=user_id, list_id=uuid.uuid4(), model_version_id=None, entries=NOTHING, is_cold=True, history_count=0)
 
 
 def states(connection: Connection[Any]) -> dict[str, str]:

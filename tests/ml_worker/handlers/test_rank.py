@@ -15,6 +15,7 @@ from ml_worker import dataset
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.popular import Popular
 from ml_worker.registry import Registry, TrainedModel, window
+from tests.rigs.lists import Reason, unpacked
 
 EVERYTHING = Narrowing(count=50)
 
@@ -58,13 +59,14 @@ def model_version(connection, catalogue, pool, settings):
 
 
 @pytest.fixture
-def ranked(finish):
+def ranked(connection, finish):
     """The ids of the list that is asked for."""
 
     def run(payload):
         state, result, error = finish(payload)
         assert (state, error) == ("succeeded", None)
-        return [entry["item_id"] for entry in result["entries"]], result
+        entries = unpacked(connection, result["entries"])
+        return [entry.item_id for entry in entries], {**result, "entries": entries}
 
     return run
 
@@ -90,8 +92,8 @@ def test_filters_apply_to_the_whole_catalogue(model_version, ranked):
 def test_the_list_says_which_model_made_it_and_why_each_entry_is_there(model_version, ranked):
     item_ids, result = ranked(of_user())
     assert item_ids[0] == "w1"
-    assert result["entries"][0]["reason"]["type"] == "because_you_watched"
-    assert all(item_id.startswith("w") for item_id in result["entries"][0]["reason"]["item_ids"])
+    assert result["entries"][0].reason.type == "because_you_watched"
+    assert all(item_id.startswith("w") for item_id in result["entries"][0].reason.item_ids)
     origin = origin_of(uuid.UUID(result["list_id"]))
     assert (origin.surface, origin.model_version_id) == ("ranked", model_version)
 
@@ -112,7 +114,7 @@ def test_new_releases_get_their_share_even_those_the_model_does_not_know(connect
     item_ids, result = ranked(of_user(count=4, new_share=0.5))
     assert item_ids[1] == "new-w", "the new one nearest to the taste"
     assert sum(item_id in {"new-w", "new-c", "bare"} for item_id in item_ids) == 2
-    assert result["entries"][1]["reason"]["type"] == "new"
+    assert result["entries"][1].reason.type == "new"
     assert ranked(of_user(categories=("Western",)))[0] == ["w1", "new-w"]
     connection.execute("UPDATE items SET released_at = '1999-01-01' WHERE released_at IS NULL")
     assert ranked(of_user(new_share=0.5))[1]["hints"] == ["nothing was released or added in the last 30 days"]
@@ -135,7 +137,7 @@ def test_a_session_needs_no_user(model_version, ranked):
     item_ids, result = ranked(RankPayload(item_ids=("w0", "unknown"), surface="session", narrowing=Narrowing(count=5)))
     assert {item_id[0] for item_id in item_ids} == {"w"}
     assert "w0" not in item_ids
-    assert result["entries"][0]["reason"] == {"type": "because_you_watched", "item_ids": ["w0"]}
+    assert result["entries"][0].reason == Reason("because_you_watched", ("w0",))
 
 
 def test_similar_items_are_stored_until_another_model_goes_live(connection, model_version, ranked):

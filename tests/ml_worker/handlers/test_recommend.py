@@ -5,6 +5,7 @@ import pytest
 from core import lists, tasks
 from core.messages import Payload, RecommendPayload, RefreshListsPayload, TrainPayload
 from core.narrowing import Narrowing
+from tests.rigs.lists import stored
 
 
 def finish(connection, make_slot, payload: Payload):
@@ -61,9 +62,9 @@ def test_a_stranger_gets_the_popular_items_and_a_new_event_makes_the_list_person
 def test_hidden_items_are_in_no_list(connection, make_slot, trained):
     connection.execute("UPDATE items SET is_hidden = true WHERE id = 'w1'")
     finish(connection, make_slot, RecommendPayload(user_id="u2"))
-    entries = connection.execute("SELECT entries FROM recommendation_lists WHERE user_id = 'u2'").fetchone()[0]
+    entries = stored(connection, "u2")
     assert entries
-    assert "w1" not in {entry["item_id"] for entry in entries}
+    assert "w1" not in {entry.item_id for entry in entries}
 
 
 def test_items_newer_than_the_model_do_no_harm(connection, make_slot, trained):

@@ -10,6 +10,7 @@ import pytest
 from app.main import create_app
 from core import claims, lists, similar, tasks
 from core.list_ids import Origin, new_list_id
+from tests.rigs.lists import Entry, Reason, packed
 
 
 @pytest.fixture
@@ -57,11 +58,11 @@ def answering(connection, model_version):
 
 def _answer(connection, claimed, item_ids, model_version):
     surface = claimed.payload["surface"]
-    entries = tuple(lists.Entry(item_id, 1.0, "personal", lists.Reason("popular")) for item_id in item_ids)
+    entries = packed(connection, [Entry(item_id, 1.0, "personal", Reason("popular")) for item_id in item_ids])
     made = lists.ComputedList("", new_list_id(Origin(surface, model_version)), model_version, entries, is_cold=False, history_count=0)
     result = {
         "list_id": str(made.list_id), "model_version": model_version, "is_cold": False, "hints": [],
-        "entries": [lists.document(entry) for entry in entries],
+        "entries": entries.columns(),
     }  # fmt: skip
     with connection.transaction():
         if surface == "similar":
@@ -132,7 +133,7 @@ def test_if_no_worker_answers_in_time_the_stored_list_is_shown_and_said_so(visit
     state = visitor.client.app.state
     hurried = state.services.settings.model_copy(update={"rank_seconds": 0.1})
     state.services = dataclasses.replace(state.services, settings=hurried)
-    entries = (lists.Entry("m3", 1.0, "personal", lists.Reason("popular")),)
+    entries = packed(connection, [Entry("m3", 1.0, "personal", Reason("popular"))])
     lists.write([lists.ComputedList(visitor.user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=0)]).run(connection)
     answer = visitor.get(f"/recommendations/{visitor.user_id}", params={"diversity": 1})
     assert ids(answer) == ["m3"]
@@ -146,8 +147,8 @@ def test_only_administrators_choose_the_model(visitor, admin, crowd, connection,
 
 
 def test_the_whole_page_in_one_call(visitor, crowd, connection, model_version):
-    reason = lists.Reason("because_you_watched", ("m2",))
-    entries = (lists.Entry("m1", 2.0, "personal", reason), lists.Entry("m4", 1.0, "personal", lists.Reason("popular")))
+    reason = Reason("because_you_watched", ("m2",))
+    entries = packed(connection, [Entry("m1", 2.0, "personal", reason), Entry("m4", 1.0, "personal", Reason("popular"))])
     lists.write([lists.ComputedList(visitor.user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=0)]).run(connection)
     answer = visitor.get(f"/discover/{visitor.user_id}").json()
     rows = {(row["kind"], row["subject"]): [entry["item"]["id"] for entry in row["entries"]] for row in answer["rows"]}

@@ -9,6 +9,7 @@ import pytest
 from app.main import create_app
 from core import lists
 from tests.app.api.routes.test_task_events import serving
+from tests.rigs.lists import Entry, Reason, packed
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def store(connection, films):
     """Store a list, as a worker does."""
 
     def run(user_id, *item_ids):
-        entries = tuple(lists.Entry(item_id, 1.0, "personal", lists.Reason("popular")) for item_id in item_ids)
+        entries = packed(connection, [Entry(item_id, 1.0, "personal", Reason("popular")) for item_id in item_ids])
         made = lists.ComputedList(user_id, uuid.uuid4(), None, entries, is_cold=False, history_count=0)
         with connection.transaction():
             lists.write([made]).run(connection)

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core import claims, lists, tasks
+from tests.rigs.lists import Entry, Reason, packed
 
-POPULAR = lists.Reason("popular")
+POPULAR = Reason("popular")
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def compute(connection, model_version):
     """Store a list of these items for a user, as a worker does."""
 
     def store(user_id, item_ids, *, reason=POPULAR, history_count=0):
-        entries = tuple(lists.Entry(item_id, 1.0 / place, "personal", reason) for place, item_id in enumerate(item_ids, 1))
+        told = [Entry(item_id, 1.0 / place, "personal", reason) for place, item_id in enumerate(item_ids, 1)]
+        entries = packed(connection, told)
         made = lists.ComputedList(user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=history_count)
         lists.write([made]).run(connection)
         return made
@@ -80,7 +82,7 @@ def test_without_a_list_what_is_popular_is_answered_led_by_the_chosen_categories
 
 
 def test_the_stored_list_is_answered_with_reasons(visitor, films, compute, model_version):
-    made = compute(visitor.user_id, ["m2", "m1"], reason=lists.Reason("because_you_watched", ("m4", "m3")))
+    made = compute(visitor.user_id, ["m2", "m1"], reason=Reason("because_you_watched", ("m4", "m3")))
     answer = read(visitor)
     assert (answer["list_id"], answer["model_version"], answer["algorithm"]) == (str(made.list_id), model_version, "als")
     assert (answer["is_stale"], answer["is_cold"], answer["task_id"]) == (False, False, None)
