@@ -15,6 +15,7 @@ from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, ope
 from core.log import get_logger
 from core.mapped import CachedFiles
 from core.model_versions import NewVersion, Scope
+from core.places import ArtifactsUnavailable
 from core.statement import Statement
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.interactions import Interactions
@@ -104,8 +105,8 @@ class Registry:
     def current(self, connection: Connection[Any]) -> ServedModel | None:
         """The live version, loaded when it changed; None before the first training.
 
-        If it cannot be loaded, what is in memory is served on, and it is tried again now and then. Raises `ModelUnusable` if
-        there is nothing in memory.
+        If it cannot be loaded, what is in memory is served on, and it is tried again now and then. Raises `ModelUnusable`, or
+        `core.places.ArtifactsUnavailable`, if there is nothing in memory.
         """
         row = connection.execute("SELECT id, artifact FROM model_versions WHERE status = 'live'").fetchone()
         if row is None:
@@ -147,8 +148,10 @@ class Registry:
         log = get_logger(__name__)
         try:
             served = ServedModel(version_id, self.load(artifact))
-        except UNUSABLE as error:
+        except (*UNUSABLE, ArtifactsUnavailable) as error:
             self._unusable = (version_id, time.monotonic() + RETRY_SECONDS)
+            if self._served is None and isinstance(error, ArtifactsUnavailable):
+                raise  # the store may come back: the work is tried again, where an unusable model ends it
             if self._served is None:
                 raise ModelUnusable(f"the live model version {version_id} cannot be loaded: {error}; roll back, or train anew") from error
             log.error("model not loaded; the one before is served on", version=version_id, served=self.served_version, reason=str(error))

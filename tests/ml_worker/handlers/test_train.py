@@ -7,6 +7,7 @@ import pytest
 from core import lists, model_versions, tasks
 from core.lists import Narrowing
 from core.messages import RecommendPayload, TrainPayload, parse
+from core.places import ArtifactsUnavailable
 from ml_worker import training
 from ml_worker.dataset import read_interactions
 from ml_worker.handlers.registry import HANDLERS
@@ -126,6 +127,24 @@ def test_an_unusable_live_version_leaves_the_one_in_memory_serving(connection, f
     with pytest.raises(NoModel, match=r"cannot be loaded: .*arrays\.npz.*; roll back, or train anew") as refused:
         fresh.compute(["u1"])
     assert refused.value.code == "model_unusable"
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_while_the_store_is_away_the_version_in_memory_is_served(connection, finish, make_slot, tmp_path):
+    train(finish, algorithms=("popular",))
+    slot = make_slot("interactive")
+    before = slot.context.ranker.compute(["u1"])["u1"]
+    second = train(finish, algorithms=("popular",))["models"][0]["id"]
+    (artifact,) = connection.execute("SELECT artifact FROM model_versions WHERE id = %s", (second,)).fetchone()
+    (tmp_path / artifact).rename(tmp_path / "away")
+    (tmp_path / artifact).touch()  # a file cannot be looked into, which is no answer
+    assert slot.context.ranker.compute(["u1"])["u1"].model_version_id == before.model_version_id
+    fresh = replace(slot.context.ranker, registry=Registry(slot.context.registry.store))
+    with pytest.raises(ArtifactsUnavailable):  # so that the task is tried again
+        fresh.compute(["u1"])
+    (tmp_path / artifact).unlink()
+    (tmp_path / "away").rename(tmp_path / artifact)
+    assert fresh.compute(["u1"])["u1"].model_version_id == second
 
 
 def test_only_so_many_versions_keep_their_arrays(connection, catalogue, finish):
