@@ -1,35 +1,17 @@
 """`marquee models` as people run it."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-from cli.main import main
 from core.artifacts import ArtifactStore
 
 
 @pytest.fixture
-def marquee(tmp_path, monkeypatch, capsys, database_url):
+def marquee(run_marquee, tmp_path, database_url):
     """Runs `marquee models …` on the test's database and artifacts."""
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("DATABASE_URL", database_url)
-        monkeypatch.setenv("ARTIFACTS_URL", str(tmp_path / "artifacts"))
-        monkeypatch.setenv("LOGNAME", "operator")
-        monkeypatch.setattr(sys, "argv", ["marquee", "models", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return SimpleNamespace(code=code, out=told.out, err=told.err)
-
-    return run
+    settings = {"DATABASE_URL": database_url, "ARTIFACTS_URL": str(tmp_path / "artifacts"), "LOGNAME": "operator"}
+    return lambda *arguments: run_marquee("models", *arguments, **settings)
 
 
 @pytest.fixture

@@ -1,33 +1,13 @@
 """`marquee schedules` as people run it."""
 
-import sys
-from types import SimpleNamespace
-
 import pytest
-
-from cli.main import main
 
 
 @pytest.fixture
-def marquee(tmp_path, monkeypatch, capsys, database_url):
+def marquee(run_marquee, database_url):
     """Runs `marquee schedules …` on the test's database, in the zone of Kathmandu."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("SCHEDULE_TIMEZONE", "Asia/Kathmandu")
-    monkeypatch.setenv("LOGNAME", "operator")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["marquee", "schedules", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return SimpleNamespace(code=code, out=told.out, err=told.err)
-
-    return run
+    settings = {"DATABASE_URL": database_url, "SCHEDULE_TIMEZONE": "Asia/Kathmandu", "LOGNAME": "operator"}
+    return lambda *arguments: run_marquee("schedules", *arguments, **settings)
 
 
 def test_they_are_listed_with_what_became_of_them(connection, marquee):

@@ -1,34 +1,17 @@
 """`marquee tasks` as people run it."""
 
-import sys
 import uuid
-from types import SimpleNamespace
 
 import pytest
 
-from cli.main import main
 from core import claims, tasks
 from core.messages import RecommendPayload, TrainPayload
 
 
 @pytest.fixture
-def marquee(tmp_path, monkeypatch, capsys, database_url):
+def marquee(run_marquee, database_url):
     """Runs `marquee tasks …` on the test's database."""
-
-    def run(*arguments, url=database_url):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("DATABASE_URL", url)
-        monkeypatch.setattr(sys, "argv", ["marquee", "tasks", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return SimpleNamespace(code=code, out=told.out, err=told.err)
-
-    return run
+    return lambda *arguments, url=database_url: run_marquee("tasks", *arguments, DATABASE_URL=url)
 
 
 def submit(connection, user_id="1", **options):
