@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import ConfigDict, Field
 
 from app.api.deps import CurrentAccount, check_may_act_for
@@ -40,24 +40,26 @@ class PageOut(Answer):
     rows: list[RowOut]
 
 
+def get_reader(
+    account: CurrentAccount, user_id: Annotated[EntityId | None, Query(description="Without what this user has met.")] = None
+) -> str | None:
+    if user_id is not None:
+        check_may_act_for(account, user_id)
+    return user_id
+
+
+Reader = Annotated[str | None, Depends(get_reader)]
+
+
 @router.get(
     "/charts/{chart}",
     summary="What is popular, trending or new",
     response_model=ListOut,
-    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden)},
+    responses=documented(NotAuthenticated, Forbidden),
 )
-async def read_chart(
-    *,
-    chart: Chart,
-    account: CurrentAccount,
-    desk: AtDesk,
-    narrowing: Narrowed,
-    user_id: Annotated[EntityId | None, Query(description="Without what this user has met.")] = None,
-) -> Response:
+async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, narrowing: Narrowed) -> Response:
     """`popular` counts everything; `trending` counts an event half after a week; `newest` goes by release, or else addition."""
-    if user_id is not None:
-        check_may_act_for(account, user_id)
-    made = await discovery.read_chart(desk, chart, narrowing=narrowing, user_id=user_id)
+    made = await discovery.read_chart(desk, chart, narrowing=narrowing, user_id=reader)
     return tagged(list_document(made, offset=narrowing.offset), None)
 
 
@@ -67,19 +69,9 @@ async def read_chart(
     response_model=ListOut,
     responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, ItemNotFound)},
 )
-async def read_similar(
-    *,
-    item_id: EntityId,
-    account: CurrentAccount,
-    desk: AtDesk,
-    narrowing: Narrowed,
-    user_id: Annotated[EntityId | None, Query(description="Without what this user has met.")] = None,
-    if_none_match: IfNoneMatch = None,
-) -> Response:
+async def read_similar(item_id: EntityId, reader: Reader, desk: AtDesk, narrowing: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
     """By the live model: what it recommends to somebody who liked this item alone."""
-    if user_id is not None:
-        check_may_act_for(account, user_id)
-    made = await discovery.read_similar(desk, item_id, narrowing=narrowing, user_id=user_id)
+    made = await discovery.read_similar(desk, item_id, narrowing=narrowing, user_id=reader)
     return tagged(list_document(made, offset=narrowing.offset), if_none_match)
 
 
