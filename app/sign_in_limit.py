@@ -19,7 +19,7 @@ class SignInLimit:
     """At most `failures` wrong passwords for one e-mail address from one client in five minutes; 0 means any number.
 
     Many clients together have ten times as many for an address, and one client ten times as many for all addresses: a whole
-    company, or the interface, may be behind one. What is right is never counted. Several processes count apart.
+    company may be behind one. What is right is never counted. Several processes count apart.
     """
 
     def __init__(self, failures: int, *, window_seconds: int = WINDOW_SECONDS) -> None:

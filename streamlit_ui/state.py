@@ -133,6 +133,15 @@ def browser() -> str:
     return st.context.cookies.get(BROWSER_COOKIE, "")
 
 
+def came_by() -> list[str]:
+    """The addresses the browser's request came by, as a proxy passes them on: what it was told, and who told it.
+
+    Whose word counts is for the API to say, which knows the proxies (TRUSTED_PROXIES).
+    """
+    told, peer = st.context.headers.get("X-Forwarded-For"), st.context.ip_address
+    return [address for address in (told, peer) if address]
+
+
 def visitor(session: str) -> Visitor:
     """The visitor of a sign-in; raises `ApiProblem` when the API does not say who it is."""
     api = VisitorApi(site().api, SessionTokens(site().sessions, session))

@@ -94,7 +94,7 @@ def _enter(email: str, password: str) -> None:
     site = state.site()
     try:
         with st.spinner("Opening the doors …"):
-            tokens = site.api.sign_in(email=email, password=password)
+            tokens = site.api.sign_in(email=email, password=password, came_by=state.came_by())
     except ApiProblem as problem:
         if problem.is_sign_in_ended:
             _say("That e-mail and password do not belong together.")

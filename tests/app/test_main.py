@@ -182,12 +182,20 @@ def test_it_lives_through_a_restart_of_the_database_connections(start, database_
     assert code == 0, told
 
 
-@pytest.mark.parametrize(("trusted", "client_seen"), [("127.0.0.0/8", "203.0.113.9"), ("10.237.77.10", "127.0.0.1")])
-def test_only_a_trusted_proxy_says_who_the_client_is(start, trusted, client_seen):
+@pytest.mark.parametrize(
+    ("trusted", "told", "client_seen"),
+    [
+        ("127.0.0.0/8", "203.0.113.9", "203.0.113.9"),
+        ("10.237.77.10", "203.0.113.9", "127.0.0.1"),
+        ("127.0.0.1,10.237.77.10", "203.0.113.9, 10.237.77.10", "203.0.113.9"),  # by way of nginx and the interface
+        ("127.0.0.1,10.237.77.10", "203.0.113.9, 198.51.100.7", "198.51.100.7"),  # who told the interface is no proxy
+    ],
+)
+def test_only_a_trusted_proxy_says_who_the_client_is(start, trusted, told, client_seen):
     process, client = start(TRUSTED_PROXIES=trusted, LOG_FORMAT="json")
     wait_until_ready(process, client)
-    client.get("/docs", headers={"X-Forwarded-For": "203.0.113.9"})
+    client.get("/docs", headers={"X-Forwarded-For": told})
     process.send_signal(signal.SIGTERM)
-    code, told = last_words(process)
-    lines = [json.loads(line) for line in told.splitlines()]
+    code, log = last_words(process)
+    lines = [json.loads(line) for line in log.splitlines()]
     assert (code, [line["client"] for line in lines if line["event"] == "request"]) == (0, [client_seen])

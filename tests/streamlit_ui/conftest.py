@@ -64,6 +64,7 @@ class FakeApi:
         self.interactions: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
         self.refresh_count = 0
+        self.signed_in_from: list[str | None] = []
         self.access_seconds = 900.0
         self.task_seconds = 2.0
         self.is_broken = False
@@ -129,6 +130,7 @@ class FakeApi:
 
     async def token(self, request: Request) -> Response:
         form = await request.form()
+        self.signed_in_from.append(request.headers.get("x-forwarded-for"))
         known = self.accounts.get(str(form["username"]).lower())
         if known is None or known["password"] != form["password"]:
             return self.problem(request, 401, "Not signed in", "E-mail or password is wrong.")

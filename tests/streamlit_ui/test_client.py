@@ -46,6 +46,13 @@ def test_a_visitor_registers_rates_and_gets_a_list_with_reasons(api):
     assert made.entries[0].reason.type == "because_you_watched"
 
 
+def test_a_sign_in_tells_where_it_came_from(api, fake):
+    sign_up(api)
+    assert fake.signed_in_from[-1] is None
+    api.sign_in(email="vera@example.org", password="long enough", came_by=["203.0.113.9", "10.0.0.2"])
+    assert fake.signed_in_from[-1] == "203.0.113.9, 10.0.0.2"
+
+
 def test_items_come_in_pages(api):
     visitor = VisitorApi(api, FixedTokens(sign_up(api).access_token))
     first = visitor.items(query="reel", limit=50)
