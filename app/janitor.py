@@ -1,4 +1,4 @@
-"""The loop that forgets: deletes tasks that ended long ago and artifacts nobody points to, a few at a time, so that nobody waits for it."""
+"""The loop that forgets: deletes old tasks and impressions and artifacts nobody points to, a few at a time, so that nobody waits for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,12 +9,13 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from app.metrics import Metrics
-from core import tasks
+from core import feedback, tasks
 from core.artifacts import ArtifactStore
 from core.database import AsyncPool
 from core.log import get_logger
 from core.orphans import find_orphans
 from core.places import ArtifactsUnavailable
+from core.statement import Statement
 
 BATCH: Final = 500
 BREATH_SECONDS: Final = 0.2
@@ -33,6 +34,7 @@ class Janitor:
         *,
         task_days: float,
         orphan_hours: float,
+        impression_days: float = 0,
         metrics: Metrics | None = None,
         interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
@@ -40,6 +42,7 @@ class Janitor:
         self._artifacts = artifacts
         self._task_days = task_days
         self._orphan_hours = orphan_hours
+        self._impression_days = impression_days
         self._deleted = (metrics or Metrics()).deleted
         self._interval = interval_seconds
 
@@ -48,16 +51,25 @@ class Janitor:
         while True:
             if self._task_days:
                 await self._try("tasks", self.forget_tasks)
+            if self._impression_days:
+                await self._try("impressions", self.forget_impressions)
             if self._orphan_hours:
                 await self._try("artifacts", self.collect_orphans)
             await asyncio.sleep(self._interval)
 
     async def forget_tasks(self) -> int:
         """Delete tasks that are old by now; returns how many that were."""
+        return await self._forget(tasks.forget(days=self._task_days, limit=BATCH))
+
+    async def forget_impressions(self) -> int:
+        """Delete impressions that are old by now; returns how many that were."""
+        return await self._forget(feedback.forget(days=self._impression_days, limit=BATCH))
+
+    async def _forget(self, some: Statement[int]) -> int:
         count = 0
         while True:
             async with self._pool.connection() as connection:
-                deleted = await tasks.forget(days=self._task_days, limit=BATCH).run_async(connection)
+                deleted = await some.run_async(connection)
             count += deleted
             if deleted < BATCH:
                 return count

@@ -50,6 +50,9 @@ class AppSettings(CoreSettings):
         default=20_000, ge=0, description="How many tasks an account that is no admin may have queued; 0: any number."
     )
     task_retention_days: float = Field(default=30, ge=0, le=36_500, description="Days after which ended tasks are deleted; 0: never.")
+    impression_retention_days: float = Field(
+        default=400, ge=0, le=36_500, description="Days after which impressions are deleted, with their clicks and conversions; 0: never."
+    )
     orphan_hours: float = Field(
         default=24, ge=0, le=36_500, description="Hours after which artifacts that nothing points to are deleted; 0: never."
     )

@@ -71,6 +71,22 @@ def convert(list_id: uuid.UUID, item_id: str) -> Statement[bool]:
     return Statement(_CONVERT, {"list_id": list_id, "item_id": item_id}, bool)
 
 
+# `now()`, because an index is of no use for a time that may change from row to row.
+_FORGET = """
+DELETE FROM impressions WHERE (list_id, item_id) IN (
+    SELECT list_id, item_id FROM impressions
+    WHERE shown_at < now() - %(days)s * interval '1 day'
+      AND NOT EXISTS (SELECT 1 FROM experiments WHERE experiments.id = experiment_id AND ended_at IS NULL)
+    ORDER BY shown_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING list_id
+"""
+
+
+def forget(*, days: float, limit: int = 500) -> Statement[int]:
+    """Delete up to `limit` impressions of so many days ago, but for those of an experiment that runs; returns how many."""
+    return Statement(_FORGET, {"days": days, "limit": limit}, len)
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """How often entries of one kind were shown, clicked, and led to an interaction."""

@@ -9,12 +9,13 @@ from app.api.deps import check_may_act_for
 from app.api.problems import invalid
 from app.errors import FieldError, Forbidden, RequestInvalid
 from app.services.accounts import Role, SignedIn
-from core.messages import PAYLOADS, Payload, RecommendManyPayload, RecommendPayload, RefreshListsPayload, TrainPayload
+from core.messages import PAYLOADS, CountItemsPayload, Payload, RecommendManyPayload, RecommendPayload, RefreshListsPayload, TrainPayload
 
 ASKED_BY: Final[dict[type[Payload], frozenset[Role]]] = {
     RecommendPayload: frozenset({"user", "service", "admin"}),
     RecommendManyPayload: frozenset({"service", "admin"}),
     RefreshListsPayload: frozenset({"admin"}),
+    CountItemsPayload: frozenset({"admin"}),
     TrainPayload: frozenset({"admin"}),
 }
 """Who may ask for which kind; kinds that are not here are submitted by other tasks only."""

@@ -9,10 +9,11 @@ from app import rates
 from app.errors import ExperimentExists, ExperimentNotFound
 from app.model_errors import ModelNotFound
 from app.rates import Rate, Sums
-from core import audit, experiments, feedback, model_versions
+from core import audit, experiments, feedback, model_versions, tasks
 from core.audit import Action
 from core.experiments import ARMS, Arm, Experiment
 from core.feedback import ArmSums
+from core.messages import RefreshListsPayload
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ async def start(connection: AsyncConnection[Any], *, name: str, share_b: float, 
     begun = await experiments.start(name=name, share_b=share_b, arms=arms).run_async(connection)
     if begun is None:
         raise ExperimentExists
-    await _note(connection, "experiment.start", begun, actor)
+    await _follow(connection, "experiment.start", begun, actor)
     return begun
 
 
@@ -61,7 +62,7 @@ async def end(connection: AsyncConnection[Any], name: str, *, actor: Actor) -> E
     ended = await experiments.end(name).run_async(connection)
     if ended is None:
         raise ExperimentNotFound(name)
-    await _note(connection, "experiment.end", ended, actor)
+    await _follow(connection, "experiment.end", ended, actor)
     return ended
 
 
@@ -89,8 +90,10 @@ def _result(name: str, sums: ArmSums | None) -> ArmResult:
     return ArmResult(name, sums.users, int(n), rates.rate(clicks), rates.rate(conversions))
 
 
-async def _note(connection: AsyncConnection[Any], action: Action, experiment: Experiment, actor: Actor) -> None:
+async def _follow(connection: AsyncConnection[Any], action: Action, experiment: Experiment, actor: Actor) -> None:
     subject = f"experiment:{experiment.name}"
     details = {"share_b": experiment.share_b}
     statement = audit.record(actor=actor.account_id, action=action, subject=subject, details=details, correlation_id=actor.correlation_id)
     await statement.run_async(connection)
+    # All users change arms: their lists are made anew. Where that is under way already, what it has done before stays until the next.
+    await tasks.submit(RefreshListsPayload(), owner=actor.account_id, correlation_id=actor.correlation_id).run_async(connection)

@@ -66,6 +66,22 @@ def test_it_deletes_what_is_older_in_batches_and_keeps_the_rest(old_tasks, conne
     assert connection.execute("SELECT count(*), max(now() - finished_at) < interval '30 days' FROM tasks").fetchone() == (29 * 50, True)
 
 
+def test_old_impressions_are_forgotten_but_for_those_of_an_experiment_that_runs(connection, clean_up):
+    connection.execute("INSERT INTO items (id, title) VALUES ('i', 'I')")
+    names = {False: "over", True: "running"}
+    for is_running, name in names.items():
+        ended_at = None if is_running else "2020-01-01T00:00:00Z"
+        connection.execute("INSERT INTO experiments (name, share_b, ended_at) VALUES (%s, 0.5, %s)", (name, ended_at))
+    connection.execute(
+        """INSERT INTO impressions (list_id, item_id, surface, arm, experiment_id, shown_at)
+           SELECT gen_random_uuid(), 'i', 'personal', 0, experiment.id, now() - n * interval '1 day'
+           FROM generate_series(1, 600) n, (SELECT id FROM experiments UNION ALL SELECT NULL) AS experiment"""
+    )
+    assert clean_up("forget_impressions", impression_days=400) == 2 * 201
+    kept = "SELECT coalesce(name, 'none'), count(*) FROM impressions LEFT JOIN experiments ON experiments.id = experiment_id GROUP BY 1"
+    assert dict(connection.execute(kept).fetchall()) == {"none": 399, "over": 399, "running": 600}
+
+
 def test_it_collects_old_artifacts_that_nobody_points_to(connection, store, put, clean_up):
     of_model, of_task, fresh, orphan = put(50), put(50), put(1), put(3)
     connection.execute(

@@ -48,6 +48,7 @@ def test_the_first_schedules_are_planned_in_the_zone_of_the_settings(connection,
     at_work(database_url, play, timezone="Asia/Kathmandu")
     planned = connection.execute("SELECT name, next_fire_at FROM schedules ORDER BY name").fetchall()
     assert planned == [
+        ("count-items", datetime(2026, 3, 28, 12, 5, tzinfo=UTC)),
         ("full-training", datetime(2026, 3, 28, 18, 15, tzinfo=UTC)),
         ("partial-training", datetime(2026, 3, 28, 12, 15, tzinfo=UTC)),
         ("refresh-all-lists", datetime(2026, 3, 28, 18, 45, tzinfo=UTC)),

@@ -17,11 +17,12 @@ def test_they_are_listed_with_what_became_of_them(connection, marquee):
     )
     lines = [line.split() for line in marquee("list").out.splitlines()]
     assert [line[:2] for line in lines[1:]] == [
+        ["count-items", "count_items"],
         ["full-training", "train"],
         ["partial-training", "train"],
         ["refresh-all-lists", "refresh_lists"],
     ]
-    assert lines[1][-5:] == ["Asia/Kathmandu", "off", "2026-11-21", "00:00:00+05:45", "submitted"]
+    assert lines[2][-5:] == ["Asia/Kathmandu", "off", "2026-11-21", "00:00:00+05:45", "submitted"]
     connection.execute("DELETE FROM schedules")
     assert marquee("list").out == "No schedules.\n"
 
@@ -57,7 +58,7 @@ def test_one_is_run_now_unless_the_kind_is_active(connection, marquee):
         (("set", "full-training", "--payload", "{"), 2, "--payload is not valid JSON"),
         (("set", "full-training", "--payload", "[]"), 2, "--payload must be a JSON object"),
         (("set", "full-training", "--payload", '{"scope": "half"}'), 2, "the payload is not one of a train task: scope: "),
-        (("show", "weekly"), 1, "there is no schedule 'weekly'; there are full-training, partial-training, refresh-all-lists"),
+        (("show", "weekly"), 1, "there is no schedule 'weekly'; there are count-items, full-training, partial-training, refresh-all-lists"),
         (("preview", "* * * *"), 2, "the cron expression needs the five fields"),
     ],
 )

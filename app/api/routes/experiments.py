@@ -77,7 +77,7 @@ def _out(experiment: Experiment) -> ExperimentOut:
 async def create_experiment(
     body: ExperimentCreate, account: Administrator, connection: Transaction, correlation_id: CorrelationId
 ) -> ExperimentOut:
-    """From now on each list is made by the arm of its user, which stays the same. Lists follow as they are computed anew."""
+    """From now on each list is made by the arm of its user, which stays the same. A task computes all lists anew."""
     arms = (body.arm_a, body.arm_b)
     begun = await experiments.start(
         connection, name=body.name, share_b=body.share_b, arms=arms, actor=Actor(str(account.id), correlation_id)

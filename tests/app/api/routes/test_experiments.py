@@ -29,6 +29,18 @@ def test_one_experiment_runs_at_a_time_and_names_are_used_once(admin, visitor):
     assert visitor.get("/experiments").status_code == 403
 
 
+def test_all_lists_are_made_anew_at_the_start_and_at_the_end(admin, connection):
+    asked = "SELECT owner, correlation_id FROM tasks WHERE kind = 'refresh_lists' ORDER BY created_at"
+    begun = admin.post("/experiments", MORE)
+    assert connection.execute(asked).fetchall() == [(str(admin.account_id), begun.headers["x-correlation-id"])]
+    assert admin.post("/experiments/more-diverse/end").status_code == 200, "though that refresh has not ended"
+    connection.execute("UPDATE tasks SET state = 'cancelled', finished_at = clock_timestamp()")
+    admin.post("/experiments", {"name": "again"})
+    connection.execute("UPDATE tasks SET state = 'cancelled', finished_at = clock_timestamp() WHERE state = 'queued'")
+    admin.post("/experiments/again/end")
+    assert len(connection.execute(asked).fetchall()) == 3
+
+
 def test_what_the_arms_yield_comes_with_intervals(admin, service, connection, films):
     admin.post("/experiments", MORE)
     experiment = experiments.running().run(connection)

@@ -9,7 +9,7 @@ def kinds(person):
 
 def test_each_account_sees_what_it_may_ask_for(visitor, service, admin):
     assert kinds(visitor).keys() == {"recommend"}
-    assert kinds(admin).keys() == PAYLOADS.keys() - {"refresh_shard", "import_model", "rank", "count_items"}
+    assert kinds(admin).keys() == PAYLOADS.keys() - {"refresh_shard", "import_model", "rank"}
     assert kinds(visitor).keys() < kinds(service).keys() < kinds(admin).keys()
 
 

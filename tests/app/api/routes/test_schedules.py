@@ -28,12 +28,13 @@ def test_only_administrators_see_and_touch_them(visitor, service):
         assert {answer.status_code for answer in answers} == {403}
 
 
-def test_the_first_three_are_there(admin):
+def test_the_first_four_are_there(admin):
     found = {row["name"]: (row["kind"], row["payload"], row["cron"], row["timezone"]) for row in admin.get("/schedules").json()["data"]}
     assert found == {
         "full-training": ("train", {"scope": "full", "algorithms": ["default"]}, "0 0 * * *", None),
         "partial-training": ("train", {"scope": "partial"}, "*/15 * * * *", None),
         "refresh-all-lists": ("refresh_lists", {}, "30 0 * * *", None),
+        "count-items": ("count_items", {}, "*/10 * * * *", None),
     }
 
 

@@ -167,7 +167,7 @@ def test_a_wrong_field_is_named(admin, complaint, body, field):
 @pytest.mark.parametrize("kind", ["dance", "refresh_shard", "", "\x00"])
 def test_an_unknown_kind_lists_the_known_ones(admin, complaint, kind):
     refused = admin.post("/tasks", {"kind": kind, "payload": {"shard": 0, "shard_count": 1}})
-    assert complaint(refused) == {"kind": "must be one of recommend, recommend_many, refresh_lists, train"}
+    assert complaint(refused) == {"kind": "must be one of count_items, recommend, recommend_many, refresh_lists, train"}
 
 
 def test_unknown_tasks_and_those_of_others_are_not_found(visitor, admin, sign_up):
