@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.actor import Actor
 from app.changes import ListChanges, TaskChanges
 from app.dispatcher import Dispatcher
 from app.errors import Forbidden, NotAuthenticated
@@ -114,6 +115,14 @@ def require(*roles: Role) -> Callable[[SignedIn], Coroutine[Any, Any, SignedIn]]
 
 Operator = Annotated[SignedIn, Depends(require("service", "admin"))]
 Administrator = Annotated[SignedIn, Depends(require("admin"))]
+
+
+async def get_actor(account: Administrator, correlation_id: CorrelationId) -> Actor:
+    return Actor(str(account.id), correlation_id)
+
+
+By = Annotated[Actor, Depends(get_actor)]
+"""The administrator, as the audit trail has it."""
 
 
 # Both depend on the account, so that it is looked up before a connection is held: holding one while waiting for

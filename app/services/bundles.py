@@ -9,9 +9,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from app.actor import Actor
 from app.faults import Unexpected
 from app.model_errors import BundleNotTaken, ModelHasNoArtifact
-from core import audit, bundles, tasks
+from core import bundles, tasks
 from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore
 from core.bundles import BundleManifest, BundleRefused
 from core.messages import ImportModelPayload
@@ -52,14 +53,14 @@ def take(artifacts: ArtifactStore, path: Path, *, largest_mb: int) -> Taken:
     return Taken(artifacts.put(files).key, manifest)
 
 
-async def submit(connection: AsyncConnection[Any], taken: Taken, *, owner: str, correlation_id: str, is_rung: bool) -> uuid.UUID:
+async def submit(connection: AsyncConnection[Any], taken: Taken, *, actor: Actor, is_rung: bool) -> uuid.UUID:
     """Ask a worker to load and register what was taken, and remember who brought it; the id of that task."""
     payload = ImportModelPayload(artifact=taken.artifact, source=f"upload:{taken.artifact[:12]}")
-    submitted = await tasks.submit(payload, owner=owner, correlation_id=correlation_id, is_rung=is_rung).run_async(connection)
+    submitted = await tasks.submit(payload, owner=actor.account_id, correlation_id=actor.correlation_id, is_rung=is_rung).run_async(
+        connection
+    )
     if submitted is None:
         raise Unexpected
     details = {"algorithm": taken.manifest.algorithm, "artifact": taken.artifact, "trained_at": taken.manifest.trained_at}
-    await audit.record(
-        actor=owner, action="model.import", subject=f"task:{submitted.id}", details=details, correlation_id=correlation_id
-    ).run_async(connection)
+    await actor.did("model.import", f"task:{submitted.id}", details).run_async(connection)
     return submitted.id

@@ -6,22 +6,15 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from app import rates
+from app.actor import Actor
 from app.errors import ExperimentExists, ExperimentNotFound
 from app.model_errors import ModelNotFound
 from app.rates import Rate, Sums
-from core import audit, experiments, feedback, model_versions, tasks
+from core import experiments, feedback, model_versions, tasks
 from core.audit import Action
 from core.experiments import ARMS, Arm, Experiment
 from core.feedback import ArmSums
 from core.messages import RefreshListsPayload
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who begins and ends experiments, and in which request."""
-
-    account_id: str
-    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +84,6 @@ def _result(name: str, sums: ArmSums | None) -> ArmResult:
 
 
 async def _follow(connection: AsyncConnection[Any], action: Action, experiment: Experiment, actor: Actor) -> None:
-    subject = f"experiment:{experiment.name}"
-    details = {"share_b": experiment.share_b}
-    statement = audit.record(actor=actor.account_id, action=action, subject=subject, details=details, correlation_id=actor.correlation_id)
-    await statement.run_async(connection)
+    await actor.did(action, f"experiment:{experiment.name}", {"share_b": experiment.share_b}).run_async(connection)
     # All users change arms: their lists are made anew. Where that is under way already, what it has done before stays until the next.
     await tasks.submit(RefreshListsPayload(), owner=actor.account_id, correlation_id=actor.correlation_id).run_async(connection)

@@ -8,21 +8,14 @@ from typing import Any, Final
 from fastapi.concurrency import run_in_threadpool
 from psycopg import AsyncConnection
 
+from app.actor import Actor
 from app.errors import RequestInvalid
 from app.model_errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate
-from core import audit, model_versions, tasks
+from core import model_versions, tasks
 from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, StoredFile
 from core.messages import RefreshListsPayload
 from core.model_versions import PromotionRefused, Status
 from core.statement import Row
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does something to the registry, and in which request."""
-
-    account_id: str
-    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +102,7 @@ async def promote(
         "gate": version["gate"].get("verdict"),
         "replaced": replaced_id,
     }
-    await audit.record(
-        actor=actor.account_id, action="model.promote", subject=f"model:{version_id}", details=details, correlation_id=actor.correlation_id
-    ).run_async(connection)
+    await actor.did("model.promote", f"model:{version_id}", details).run_async(connection)
     return await _changed(connection, version_id, replaced_id=replaced_id, refresh_lists=refresh_lists, actor=actor)
 
 
@@ -128,13 +119,8 @@ async def roll_back(
     await _check_artifact(artifacts, before)
     for statement in model_versions.roll_back(live):
         await statement.run_async(connection)
-    await audit.record(
-        actor=actor.account_id,
-        action="model.rollback",
-        subject=f"model:{before['id']}",
-        details={"reason": reason, "replaced": live["id"]},
-        correlation_id=actor.correlation_id,
-    ).run_async(connection)
+    details = {"reason": reason, "replaced": live["id"]}
+    await actor.did("model.rollback", f"model:{before['id']}", details).run_async(connection)
     return await _changed(connection, before["id"], replaced_id=live["id"], refresh_lists=refresh_lists, actor=actor)
 
 

@@ -2,25 +2,17 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 
+from app.actor import Actor
 from app.errors import RequestInvalid, ScheduleExists, ScheduleNotFound, TaskAlreadyActive
 from app.faults import Unexpected
-from core import audit, schedules, tasks
+from core import schedules, tasks
 from core.cron import CronNotUnderstood, TimezoneUnknown, next_time
 from core.schedules import PayloadRefused, ScheduleRow, Wanted
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does it, and in which request."""
-
-    account_id: str
-    correlation_id: str
 
 
 async def read_clock(connection: AsyncConnection[Any]) -> datetime:
@@ -49,7 +41,7 @@ async def create_schedule(
     next_fire_at = next_time(values["cron"], values["timezone"] or default_timezone, after=now) if values["is_enabled"] else None
     if not await schedules.create(Wanted(**values, next_fire_at=next_fire_at)).run_async(connection):
         raise ScheduleExists(values["name"])
-    await _record(connection, "schedule.create", values["name"], dict(values), actor)
+    await actor.did("schedule.create", f"schedule:{values['name']}", dict(values)).run_async(connection)
     return await get_schedule(connection, values["name"])
 
 
@@ -68,7 +60,7 @@ async def update_schedule(
         raise RequestInvalid.because("timezone", str(error)) from None
     await schedules.update(wanted).run_async(connection)
     before = {name: getattr(row, name) for name in changes}
-    await _record(connection, "schedule.update", row.name, {"before": before, "after": dict(changes)}, actor)
+    await actor.did("schedule.update", f"schedule:{row.name}", {"before": before, "after": dict(changes)}).run_async(connection)
     return await get_schedule(connection, row.name)
 
 
@@ -77,7 +69,7 @@ async def delete_schedule(connection: AsyncConnection[Any], name: str, *, actor:
     row = await get_schedule(connection, name, for_update=True)
     await schedules.delete(name).run_async(connection)
     details = {"kind": row.kind, "payload": row.payload, "cron": row.cron, "timezone": row.timezone}
-    await _record(connection, "schedule.delete", name, details, actor)
+    await actor.did("schedule.delete", f"schedule:{name}", details).run_async(connection)
 
 
 async def run_schedule(connection: AsyncConnection[Any], name: str, *, actor: Actor) -> uuid.UUID:
@@ -93,16 +85,10 @@ async def run_schedule(connection: AsyncConnection[Any], name: str, *, actor: Ac
     for _attempt in range(3):
         submitted = await tasks.submit(payload, owner=actor.account_id, correlation_id=actor.correlation_id).run_async(connection)
         if submitted is not None:
-            await _record(connection, "schedule.run", name, {"task_id": str(submitted.id)}, actor)
+            await actor.did("schedule.run", f"schedule:{name}", {"task_id": str(submitted.id)}).run_async(connection)
             return submitted.id
         twin = await tasks.find_twin(payload, owner=actor.account_id).run_async(connection)
         if twin is not None:
             raise TaskAlreadyActive(row.kind, twin.id)
         # The one in the way has just ended.
     raise Unexpected
-
-
-async def _record(connection: AsyncConnection[Any], action: audit.Action, name: str, details: Mapping[str, Any], actor: Actor) -> None:
-    await audit.record(
-        actor=actor.account_id, action=action, subject=f"schedule:{name}", details=details, correlation_id=actor.correlation_id
-    ).run_async(connection)

@@ -9,10 +9,11 @@ from typing import Any, Final, LiteralString
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
+from app.actor import Actor
 from app.errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, TaskNotRequeueable, UserNotFound
 from app.faults import Unexpected
 from app.quota import QueueQuota
-from core import audit, tasks
+from core import tasks
 from core.messages import Payload, RecommendPayload
 from core.statement import Statement, first_or_none
 from core.tasks import State
@@ -170,7 +171,7 @@ async def cancel_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, v
     return after
 
 
-async def requeue_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, actor: str, correlation_id: str) -> TaskRow:
+async def requeue_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, actor: Actor) -> TaskRow:
     """Start a failed or dead task over and remember who asked, both or neither.
 
     Raises `TaskNotFound`, `TaskNotRequeueable`, or `TaskAlreadyActive` for an exclusive kind.
@@ -179,9 +180,7 @@ async def requeue_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, 
     if not await _requeue(connection, before):
         raise TaskNotRequeueable(task_id, (await get_task(connection, task_id, viewer=None)).state)
     details = {"kind": before.kind, "state": before.state, "attempt": before.attempt, "error": (before.error or {}).get("code")}
-    await audit.record(
-        actor=actor, action="task.requeue", subject=f"task:{task_id}", details=details, correlation_id=correlation_id
-    ).run_async(connection)
+    await actor.did("task.requeue", f"task:{task_id}", details).run_async(connection)
     return await get_task(connection, task_id, viewer=None)
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 from starlette.background import BackgroundTask
 
-from app.api.deps import PREFIX, Administrator, Bell, CorrelationId, Process
+from app.api.deps import PREFIX, Administrator, Bell, By, Process
 from app.api.problems import documented
 from app.api.shapes import Answer
 from app.errors import BodyTooLarge, Forbidden, NotAuthenticated
@@ -61,9 +61,7 @@ async def download_bundle(
     openapi_extra=_BODY,
     responses=documented(NotAuthenticated, Forbidden, BodyTooLarge, BundleNotTaken),
 )
-async def import_bundle(
-    *, request: Request, account: Administrator, process: Process, correlation_id: CorrelationId, bell: Bell, response: Response
-) -> ImportOut:
+async def import_bundle(request: Request, by: By, process: Process, bell: Bell, response: Response) -> ImportOut:
     """The body is a bundle. Its sizes and checksums are verified now; a worker then loads it once and registers it.
 
     It goes live if nothing is, otherwise it becomes a candidate: there is no data it has certainly not seen, so the gate cannot judge it.
@@ -74,7 +72,7 @@ async def import_bundle(
         file.flush()
         taken = await run_in_threadpool(bundles.take, process.artifacts, Path(file.name), largest_mb=process.settings.model_bundle_mb)
     async with async_transaction(process.pool) as connection:  # not before: an upload may take its time
-        task_id = await bundles.submit(connection, taken, owner=str(account.id), correlation_id=correlation_id, is_rung=bell.is_on)
+        task_id = await bundles.submit(connection, taken, actor=by, is_rung=bell.is_on)
     bell.ring(ImportModelPayload.queue, task_id)
     response.headers["Location"] = f"{PREFIX}/tasks/{task_id}"
     return ImportOut(task_id=str(task_id), algorithm=taken.manifest.algorithm, artifact=taken.artifact)

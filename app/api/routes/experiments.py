@@ -1,28 +1,29 @@
 """`/experiments`: two arms of model version and settings, and what they yield."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
-from app.api.deps import Administrator, Connection, CorrelationId, Transaction
+from app.api.deps import Administrator, By, Connection, Transaction
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant, Listing, Request
 from app.errors import ExperimentExists, ExperimentNotFound, Forbidden, NotAuthenticated
 from app.model_errors import ModelNotFound
 from app.services import experiments
-from app.services.experiments import Actor
 from core.experiments import Arm, Experiment
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
-Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+NAME: Final = r"^[a-z0-9][a-z0-9-]{0,63}$"
+
+Name = Annotated[str, Path(pattern=NAME)]
 
 
 class ExperimentCreate(Request):
     model_config = ConfigDict(json_schema_extra={"example": {"name": "more-diverse", "arm_b": {"diversity": 0.3}}})
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     share_b: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="The share of all users that gets arm B.")
     arm_a: Arm = Arm()
     arm_b: Arm = Arm()
@@ -74,15 +75,10 @@ def _out(experiment: Experiment) -> ExperimentOut:
     summary="Begin an experiment",
     responses=documented(NotAuthenticated, Forbidden, ModelNotFound, ExperimentExists),
 )
-async def create_experiment(
-    body: ExperimentCreate, account: Administrator, connection: Transaction, correlation_id: CorrelationId
-) -> ExperimentOut:
+async def create_experiment(body: ExperimentCreate, by: By, connection: Transaction) -> ExperimentOut:
     """From now on each list is made by the arm of its user, which stays the same. A task computes all lists anew."""
     arms = (body.arm_a, body.arm_b)
-    begun = await experiments.start(
-        connection, name=body.name, share_b=body.share_b, arms=arms, actor=Actor(str(account.id), correlation_id)
-    )
-    return _out(begun)
+    return _out(await experiments.start(connection, name=body.name, share_b=body.share_b, arms=arms, actor=by))
 
 
 @router.get("", summary="List experiments, newest first", responses=documented(NotAuthenticated, Forbidden))
@@ -103,6 +99,6 @@ async def read_experiment(name: Name, _account: Administrator, connection: Conne
 
 
 @router.post("/{name}/end", summary="End an experiment", responses=documented(NotAuthenticated, Forbidden, ExperimentNotFound))
-async def end_experiment(name: Name, account: Administrator, connection: Transaction, correlation_id: CorrelationId) -> ExperimentOut:
+async def end_experiment(name: Name, by: By, connection: Transaction) -> ExperimentOut:
     """All users get the same again, as their lists are computed anew."""
-    return _out(await experiments.end(connection, name, actor=Actor(str(account.id), correlation_id)))
+    return _out(await experiments.end(connection, name, actor=by))

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, TypeAdapter
 
-from app.api.deps import Administrator, Connection, CorrelationId, CurrentAccount, Process, Transaction
+from app.api.deps import By, Connection, CurrentAccount, Process, Transaction
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Limit, Page, Request, Text, opened, page_of
 from app.errors import Forbidden, NotAuthenticated, RequestInvalid
 from app.model_errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate
 from app.services import models
-from app.services.models import Actor, Change
+from app.services.models import Change
 from core.model_versions import Status
 from core.statement import Row
 
@@ -134,12 +134,9 @@ async def compare_models(
     summary="Put back the version that was live before",
     responses=documented(NotAuthenticated, Forbidden, ModelNotPromotable),
 )
-async def roll_back(
-    *, body: Rollback, account: Administrator, process: Process, connection: Transaction, correlation_id: CorrelationId
-) -> ChangeOut:
+async def roll_back(body: Rollback, by: By, process: Process, connection: Transaction) -> ChangeOut:
     """Once more goes back one further. The lists become what they were, for users who have done nothing since."""
-    actor = Actor(str(account.id), correlation_id)
-    change = await models.roll_back(connection, process.artifacts, reason=body.reason, refresh_lists=body.refresh_lists, actor=actor)
+    change = await models.roll_back(connection, process.artifacts, reason=body.reason, refresh_lists=body.refresh_lists, actor=by)
     return _change_out(change)
 
 
@@ -166,15 +163,7 @@ async def read_evaluation(version_id: VersionId, _account: CurrentAccount, conne
     summary="Put a model version live",
     responses=documented(NotAuthenticated, Forbidden, ModelNotFound, ModelRefusedByGate, ModelNotPromotable, RequestInvalid),
 )
-async def promote_model(
-    *,
-    version_id: VersionId,
-    body: Promotion,
-    account: Administrator,
-    process: Process,
-    connection: Transaction,
-    correlation_id: CorrelationId,
-) -> ChangeOut:
+async def promote_model(version_id: VersionId, body: Promotion, by: By, process: Process, connection: Transaction) -> ChangeOut:
     """What the gate refused takes `force` and a `reason`; `GET /audit` tells who did it."""
     change = await models.promote(
         connection,
@@ -183,7 +172,7 @@ async def promote_model(
         force=body.force,
         reason=body.reason,
         refresh_lists=body.refresh_lists,
-        actor=Actor(str(account.id), correlation_id),
+        actor=by,
     )
     return _change_out(change)
 

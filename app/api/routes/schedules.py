@@ -3,16 +3,15 @@
 import uuid
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, Field
 
-from app.api.deps import PREFIX, Administrator, Connection, CorrelationId, Process, Transaction
+from app.api.deps import PREFIX, Administrator, By, Connection, Process, Transaction
 from app.api.kinds import parse_payload
 from app.api.problems import documented
 from app.api.shapes import Answer, Document, Instant, Listing, Request, Text
 from app.errors import Forbidden, NotAuthenticated, RequestInvalid, ScheduleExists, ScheduleNotFound, TaskAlreadyActive
 from app.services import schedules
-from app.services.schedules import Actor
 from core.cron import MAX_LENGTH, check_cron, check_timezone, in_zone, next_times
 from core.schedules import Outcome, ScheduleRow
 
@@ -92,13 +91,6 @@ class PreviewOut(Answer):
 
 class RunOut(Answer):
     task_id: uuid.UUID
-
-
-async def get_actor(account: Administrator, correlation_id: CorrelationId) -> Actor:
-    return Actor(str(account.id), correlation_id)
-
-
-By = Annotated[Actor, Depends(get_actor)]
 
 
 @router.get("", summary="All schedules", responses=documented(NotAuthenticated, Forbidden))

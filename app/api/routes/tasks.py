@@ -13,8 +13,8 @@ from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
 from app.api.deps import (
     PREFIX,
-    Administrator,
     Bell,
+    By,
     Connection,
     CorrelationId,
     CurrentAccount,
@@ -280,6 +280,6 @@ async def cancel_task(task_id: uuid.UUID, account: CurrentAccount, connection: T
     summary="Give a failed or dead task new attempts",
     responses=documented(NotAuthenticated, Forbidden, TaskNotFound, TaskNotRequeueable, TaskAlreadyActive),
 )
-async def requeue_task(task_id: uuid.UUID, account: Administrator, connection: Transaction, correlation_id: CorrelationId) -> TaskOut:
+async def requeue_task(task_id: uuid.UUID, by: By, connection: Transaction) -> TaskOut:
     """It starts over, without its deadline; `GET /audit` tells who asked."""
-    return TaskOut.model_validate(await tasks.requeue_task(connection, task_id, actor=str(account.id), correlation_id=correlation_id))
+    return TaskOut.model_validate(await tasks.requeue_task(connection, task_id, actor=by))
