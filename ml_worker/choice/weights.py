@@ -12,13 +12,15 @@ CUTOFF: Final = 10
 STEPS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 SWEEPS: Final = 3
 DRAWS: Final = 5
-FEW_QUESTIONS: Final = 200
-NEARLY: Final = 0.8
+DOUBT: Final = 500
+NEARLY: Final = 0.9
 LEAST_WEIGHT: Final = 0.02
 DRAWN: Final = 0.6
 # Less is noise that would only lengthen the training.
 LEAST_GAIN: Final = 2e-4
 _DISCOUNTS: Final = 1 / np.log2(np.arange(2, CUTOFF + 2))
+# How much is left of the careful weights.
+_STEPS_BACK: Final = (1.0, 0.75, 0.5, 0.25, 0.0)
 _IDEAL: Final = np.r_[0, np.cumsum(_DISCOUNTS)]
 
 
@@ -38,32 +40,39 @@ def find_weights(
 ) -> dict[str, float]:
     """A weight for each part, from standard scores of some columns [questions × columns].
 
-    The mean of the weights that `DRAWS` random subsets of the questions ask for: what only some users need is noise. With fewer than
-    `FEW_QUESTIONS` they are drawn towards equal weights. If the best part alone is better than the mixture, it gets all the weight.
+    The mean of the weights that `DRAWS` random subsets of the questions ask for, drawn towards equal weights for all parts that are
+    nearly as good as the best: what only some users need is noise, and so is by how little one good part beats another. These count as
+    much as `DOUBT` questions. If the best part alone is better than this, it goes as far as it must towards what all questions ask for,
+    which the best part is not better than.
     """
     found: list[dict[str, float]] = []
     random = np.random.default_rng(seed)
     for _ in range(DRAWS):
         rows = np.sort(random.choice(len(sizes), max(1, round(DRAWN * len(sizes))), replace=False))
         found.append(_ascend({name: of_part[rows] for name, of_part in scores.items()}, is_right[rows], sizes[rows]))
-    weights = {name: round(float(np.mean([draw[name] for draw in found])), 3) for name in scores}
+    drawn = {name: float(np.mean([draw[name] for draw in found])) for name in scores}
     alone = {name: float(ndcg_of(of_part, is_right, sizes).mean()) for name, of_part in scores.items()}
-    best = max(alone, key=lambda name: alone[name])
-    moderated = _moderated(weights, alone, len(sizes))
-    # What hardly counts is not worth its training and its time in every answer.
-    weights = {name: weight if weight >= LEAST_WEIGHT else 0.0 for name, weight in moderated.items()}
-    if float(ndcg_of(mixture(scores, weights), is_right, sizes).mean()) < alone[best]:
-        return dict.fromkeys(scores, 0.0) | {best: 1.0}
-    return weights
+    careful = _moderated(drawn, alone, len(sizes))
+    asked: dict[str, float] | None = None
+    for share in _STEPS_BACK:
+        if share < 1 and asked is None:
+            asked = _ascend(scores, is_right, sizes)
+        weights = _rounded({name: share * weight + (1 - share) * (asked or careful)[name] for name, weight in careful.items()})
+        if float(ndcg_of(mixture(scores, weights), is_right, sizes).mean()) >= max(alone.values()):
+            return weights
+    return dict.fromkeys(scores, 0.0) | {max(alone, key=lambda name: alone[name]): 1.0}
 
 
 def _moderated(weights: dict[str, float], alone: Mapping[str, float], questions: int) -> dict[str, float]:
-    """With few questions, drawn towards equal weights for all parts that are nearly as good as the best."""
-    if questions >= FEW_QUESTIONS:
-        return weights
+    """Drawn towards equal weights for all parts that are nearly as good as the best, the more the fewer questions there are."""
     good = [name for name, value in alone.items() if value >= NEARLY * max(alone.values())]
-    trust = questions / FEW_QUESTIONS
-    return {name: round(trust * weight + (1 - trust) * (name in good) / len(good), 3) for name, weight in weights.items()}
+    trust = questions / (questions + DOUBT)
+    return {name: trust * weight + (1 - trust) * (name in good) / len(good) for name, weight in weights.items()}
+
+
+def _rounded(weights: dict[str, float]) -> dict[str, float]:
+    """What hardly counts is not worth its training and its time in every answer."""
+    return {name: round(weight, 3) if weight >= LEAST_WEIGHT else 0.0 for name, weight in weights.items()}
 
 
 def mixture(scores: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float]) -> NDArray[np.float32]:

@@ -21,8 +21,9 @@ from ml_worker.workbench.report import Report, make_report
 from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, SplitName, divide, read_interactions
 from ml_worker.workbench.writing import choices, terminal_table, write_json, write_lists, write_markdown
 
-CHOICE_SECONDS: Final = 480.0
-"""With reading, the training of what was chosen and the lists it stays under a quarter of an hour for a million events on two cores."""
+CHOICE_SECONDS: Final = 360.0
+"""With reading, the training of what was chosen and the lists it stays under a quarter of an hour for a million events on two cores, also
+where others use them too."""
 
 Prepare = Callable[[], Prepared]
 """Chooses or makes an untrained model."""
