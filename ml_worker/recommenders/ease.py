@@ -1,6 +1,6 @@
 """EASE+: one linear model from all liked items to every item, solved in closed form (Steck 2019, with dropout of Steck 2020)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,8 +77,9 @@ class Ease(Recommender):
         """Rows and columns of P of the items with new events, by the matrix inversion lemma; the rest of P stays.
 
         A user whose x becomes x' adds w·x'ᵀx' − w·xᵀx to G, so P' = P − RᵀK⁻¹R with R = [x'; x]·P and K = diag(1/w, −1/w) + R·[x'; x]ᵀ.
-        The users are taken one by one for K and added up: exact for one, to first order between several. What is added to the diagonal for
-        dropout divides the rows and columns as if each item stood alone.
+        The users are taken one by one for K and added up, those with new events of an item for its row: exact for one, to first order
+        between several. x·P comes from the kept weights, as (x − x·B)∘diag P. What is added to the diagonal for dropout divides the rows
+        and columns as if each item stood alone.
         """
         takes_part, items, known = earlier.moved("takes_part"), earlier.items, int(earlier.arrays["takes_part"].sum())
         if len(earlier.arrays["inverse"]) != known * (known + 1) // 2:
@@ -94,8 +95,12 @@ class Ease(Recommender):
         seen = [linear.told(matrix, self.config.dislike)[:, chosen].tocsr() for matrix in earlier.matrices()]
         mean = earlier.since / max(earlier.user_count(), 1)
         weights = (np.maximum(np.diff(seen[0].indptr), 1) / mean) ** -self.config.user_weight
-        with linear.one_thread():
-            rows = inverse[touched] - _corrections(seen, inverse, weights, touched)
+        kept = effects
+        if len(old) < len(takes_part):
+            # Columns that were inherited from items alike in content say nothing about P.
+            is_old = np.isin(chosen, old).astype(np.float32)
+            kept = linear.times_columns(effects[chosen][:, chosen].tocsr(), is_old)
+        rows = inverse[touched] - _corrections(seen, lambda said: _answers(said, kept, inverse.diagonal()), weights, touched)
         progress(0.5, f"{len(earlier.users)} users compared")
         squares = (seen[0].multiply(seen[0]) - seen[1].multiply(seen[1])).multiply(weights[:, None]).sum(axis=0)
         dropped = np.asarray(squares).ravel()[touched] * self.config.dropout / (1 - self.config.dropout)
@@ -147,12 +152,29 @@ def _weights(inverse: NDArray[np.float32], kept: int) -> csr_matrix:
     return linear.keep_largest(inverse, kept)
 
 
+def _answers(seen: csr_matrix, effects: csr_matrix, diagonal: NDArray[np.float32]) -> NDArray[np.float32]:
+    """x·P of some users [users × items] from the sparse weights: P = −B·diag P beside the diagonal."""
+    answers: NDArray[np.float32] = (seen @ effects).toarray()
+    np.negative(answers, out=answers)
+    answers[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] += seen.data
+    answers *= diagonal
+    return answers
+
+
 def _corrections(
-    seen: Sequence[csr_matrix], inverse: NDArray[np.float32], weights: NDArray[np.floating], items: NDArray[np.integer]
+    seen: Sequence[csr_matrix],
+    answers: Callable[[csr_matrix], NDArray[np.float32]],
+    weights: NDArray[np.floating],
+    items: NDArray[np.integer],
 ) -> NDArray[np.float32]:
-    """RᵀK⁻¹R added up over users, rows of `items` only [items × all items]; `seen` are x' and x of the users [users × items]."""
-    now = seen[0] @ inverse
-    then = now - (seen[0] - seen[1]) @ inverse
+    """RᵀK⁻¹R added up over users, rows of `items` only [items × all items]; `seen` are x' and x of the users [users × items].
+
+    `answers` multiplies by P. To the row of an item only the users add up for whom it changed.
+    """
+    changed = (seen[0] - seen[1]).tocsr()
+    changed.eliminate_zeros()
+    now = answers(seen[0])
+    then = now - answers(changed)
     inner = np.empty((len(weights), 2, 2))
     for row, answer in enumerate((now, then)):
         for column, said in enumerate(seen):
@@ -160,7 +182,11 @@ def _corrections(
     inner[:, 0, 0] += 1 / weights
     inner[:, 1, 1] -= 1 / weights
     solved = np.linalg.inv((inner + inner.transpose(0, 2, 1)) / 2).astype(np.float32)
-    first = solved[:, 0, 0, None] * now + solved[:, 0, 1, None] * then
-    second = solved[:, 1, 0, None] * now + solved[:, 1, 1, None] * then
-    found: NDArray[np.float32] = now[:, items].T @ first + then[:, items].T @ second
+    user = np.repeat(np.arange(len(weights)), np.diff(changed.indptr))
+    item, shape = np.searchsorted(items, changed.indices), (len(items), len(weights))
+    first = solved[user, 0, 0] * now[user, changed.indices] + solved[user, 1, 0] * then[user, changed.indices]
+    second = solved[user, 0, 1] * now[user, changed.indices] + solved[user, 1, 1] * then[user, changed.indices]
+    found: NDArray[np.float32] = (
+        csr_matrix((first, (item, user)), shape=shape) @ now + csr_matrix((second, (item, user)), shape=shape) @ then
+    )
     return found
