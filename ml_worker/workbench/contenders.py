@@ -13,6 +13,8 @@ DEFAULT: Final = "default"
 """Not an algorithm, but what is chosen for the data."""
 BASELINES: Final = ("popular", "item_knn")
 """Always in the table: a model that does not beat them is not worth its training."""
+BEST_PART: Final = "best part"
+"""Not an algorithm, but the candidate for `default` that was best alone where it was chosen."""
 
 
 class InvalidContender(Exception):
@@ -25,6 +27,12 @@ def named(names: str) -> list[str]:
     if not asked:
         raise InvalidContender("no model is named; for instance: --models als,ease")
     return list(dict.fromkeys([*asked, *BASELINES]))
+
+
+def best_candidate(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was tried for `default` and was best alone, from the report on the choice; popularity where nothing could be tried."""
+    tried: Sequence[Mapping[str, Any]] = choice["candidates"]
+    return max(tried, key=lambda candidate: candidate["ndcg@10"], default={"algorithm": "popular", "parameters": {}})
 
 
 def parameters(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from ml_worker.evaluation.intervals import Interval, differences, intervals
 from ml_worker.evaluation.metrics import Values
 from ml_worker.evaluation.splits import Split
-from ml_worker.workbench.contenders import BASELINES
+from ml_worker.workbench.contenders import BASELINES, BEST_PART
 from ml_worker.workbench.contest import COLD_EVENTS, Contest, Entry
 
 CUT_METRICS: Final = ("ndcg@10", "recall@20", "hr@10")
@@ -111,7 +111,7 @@ def _data(split: Split, contest: Contest) -> Data:
 def _result(contest: Contest, entry: Entry, entries: Sequence[Entry], seed: int) -> ModelResult:
     users = contest.split.test.rows[contest.has_history]
     ours = entry.measured.values
-    theirs = {other.name: other.measured.values for other in entries if other.name in BASELINES and other is not entry}
+    theirs = {other.name: other.measured.values for other in entries if other.name in (*BASELINES, BEST_PART) and other is not entry}
     return ModelResult(
         name=entry.name,
         algorithm=entry.recommender.name,

@@ -157,5 +157,6 @@ def test_the_page_of_quality_is_made_by_one_command(dataset, tmp_path):
     text = page.read_text()
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## By time", "## The last of each user", "## At random"]
     assert text.count("\n* default is ") == 3
+    assert text.count("\nDefault against best part (") == 3
     assert text.count("| item_knn | ") == 12  # four tables of three splits
     assert str(dataset.parent) not in text
