@@ -122,6 +122,27 @@ async def get_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, view
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The tasks that a task submitted: how many there are in each state, and the share done of all of them together, 0 to 1."""
+
+    total: int
+    ended: int
+    progress: float
+    states: dict[State, int]
+
+
+_CHILDREN = "SELECT state, count(*) AS count, sum(progress) AS progress FROM tasks WHERE parent_id = %(id)s GROUP BY state"
+
+
+async def sum_up_children(connection: AsyncConnection[Any], task_id: uuid.UUID) -> Children:
+    """What became of the tasks that this one submitted; one that has ended is done, however it ended."""
+    rows = await Statement(_CHILDREN, {"id": task_id}, list).run_async(connection)
+    total, ended = sum(row["count"] for row in rows), sum(row["count"] for row in rows if row["state"] in tasks.TERMINAL_STATES)
+    under_way = sum(row["progress"] for row in rows if row["state"] not in tasks.TERMINAL_STATES)
+    return Children(total, ended, (ended + under_way) / total if total else 0.0, {row["state"]: row["count"] for row in rows})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which tasks are listed; None leaves a column open."""

@@ -103,6 +103,13 @@ class TaskOut(Answer):
     deadline_at: Instant | None
 
 
+class ChildrenOut(Answer):
+    total: int = Field(description="How many tasks it submitted; 0 until it has ended.")
+    ended: int
+    progress: float = Field(description="The share done of all of them together, 0 to 1.")
+    states: dict[State, int]
+
+
 class ProgressOut(Answer):
     """The data of the event `progress`."""
 
@@ -189,6 +196,15 @@ async def read_task(task_id: uuid.UUID, account: CurrentAccount, process: Proces
         async with process.pool.connection() as connection:
             task = await tasks.get_task(connection, task_id, viewer=viewer)
     return TaskOut.model_validate(task)
+
+
+@router.get(
+    "/{task_id}/children", summary="How far the tasks are that a task submitted", responses=documented(NotAuthenticated, TaskNotFound)
+)
+async def read_children(task_id: uuid.UUID, account: CurrentAccount, connection: Connection) -> ChildrenOut:
+    """For `refresh_lists`, the progress over all its shards. `GET /tasks?parent_id=` lists them."""
+    await tasks.get_task(connection, task_id, viewer=viewer_of(account))
+    return ChildrenOut.model_validate(await tasks.sum_up_children(connection, task_id))
 
 
 @router.get(

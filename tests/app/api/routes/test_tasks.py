@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core import claims, tasks
+from core.messages import RefreshShardPayload
 
 TRAIN = {"kind": "train", "payload": {"algorithms": ["popular"]}}
 
@@ -37,6 +38,19 @@ def test_a_task_is_accepted_and_followed_to_its_end(visitor, connection):
     done = visitor.get(f"/tasks/{task['id']}").json()
     assert (done["state"], done["result"], done["error"]) == ("succeeded", {"count": 20}, None)
     assert done["finished_at"] is not None
+
+
+def test_the_progress_of_a_refresh_is_that_of_all_its_shards(admin, visitor, connection):
+    path = f"/tasks/{admin.post('/tasks', {'kind': 'refresh_lists', 'payload': {}}).json()['id']}/children"
+    assert admin.get(path).json() == {"total": 0, "ended": 0, "progress": 0, "states": {}}
+    parent = claim(connection, "batch")
+    for shard in range(4):
+        tasks.submit(RefreshShardPayload(shard=shard, shard_count=4), owner="x", parent_id=parent.id).run(connection)
+    claims.complete([claims.Outcome(parent, {}), claims.Outcome(claim(connection, "batch"), {})]).run(connection)
+    claims.renew([claims.Progress(claim(connection, "batch"), 0.5, "half")], lease_seconds=30).run(connection)
+    told = admin.get(path).json()
+    assert told == {"total": 4, "ended": 1, "progress": 0.375, "states": {"succeeded": 1, "running": 1, "queued": 2}}
+    assert visitor.get(path).json()["type"] == "/problems/task-not-found"
 
 
 def test_a_long_poll_ends_with_the_task(visitor, connection):
