@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -103,6 +104,14 @@ def resident_bytes(pid: int | None) -> int:
     """Memory that a process has in use, 0 where the system does not tell (only Linux does)."""
     with suppress(OSError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def own_bytes() -> int:
+    """Memory of this process that no file backs and nobody shares, 0 where the system does not tell (only Linux does)."""
+    with suppress(OSError):
+        found = re.search(r"^RssAnon:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
     return 0
 
 

@@ -21,7 +21,7 @@ from core.places import ArtifactsUnavailable
 from core.settings import complaints
 from core.tracing import Tracing, TracingNotInstalled
 from ml_worker.bell import Bell, DatabaseBell
-from ml_worker.children import Children
+from ml_worker.children import MEGABYTE, Children, own_bytes
 from ml_worker.consumer import BrokerBell
 from ml_worker.handlers.base import Context, Handler, largest_batch
 from ml_worker.handlers.registry import HANDLERS
@@ -34,6 +34,9 @@ from ml_worker.registry import open_registry
 from ml_worker.settings import WorkerSettings
 from ml_worker.slots import Slot
 from ml_worker.vitals import Vitals
+
+MEMORY_SECONDS = 2.0
+"""How often a worker looks how much memory it has."""
 
 GOODBYE_SECONDS = 2.0
 """How long the threads aside may take to end: a broker that is frozen never answers a farewell, and needs none."""
@@ -51,6 +54,7 @@ class Worker:
         self._bell = _make_bell(settings, handlers)
         self._vitals = Vitals(handlers, Tracing("marquee-worker", settings.otel_exporter_otlp_endpoint))
         self._registry = open_registry(settings)
+        self._look_at = 0.0
 
     def run(self) -> None:
         """Work until `stop` is called. Raises `CannotListen` or `ArtifactsUnavailable` before anything is begun."""
@@ -87,13 +91,23 @@ class Worker:
 
     def _drain(self, slots: list[threading.Thread]) -> None:
         while not self._stopping.wait(0.2):  # short, because Python handles signals only between waits
-            pass
+            self._look_at_memory()
         deadline = time.monotonic() + self._settings.drain_seconds
         while any(thread.is_alive() for thread in slots):
             self._bell.ring(*self._settings.worker_queues)  # wakes the idle ones to see that it is over
             if time.monotonic() > deadline:
                 self._hand_back.set()
             time.sleep(0.05)
+
+    def _look_at_memory(self) -> None:
+        limit = self._settings.worker_memory_mb
+        if limit is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + MEMORY_SECONDS
+        used = own_bytes() // MEGABYTE
+        if used > limit:
+            log.get_logger(__name__).warning("worker ends to be started anew: WORKER_MEMORY_MB is passed", used_mb=used, limit_mb=limit)
+            self.stop()
 
     def _health_server(self, pool: Pool, leases: Leases) -> HealthServer:
         settings = self._settings

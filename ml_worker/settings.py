@@ -26,6 +26,11 @@ class WorkerSettings(CoreSettings):
     drain_seconds: float = Field(
         default=20.0, ge=0, le=3600, description="How long running tasks may go on after SIGTERM before they are handed back."
     )
+    worker_memory_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="Memory of its own that a worker may have; above that it finishes its tasks and ends, to be started anew.",
+    )
     child_memory_mb: int | None = Field(default=None, ge=64, description="Memory a training may use; without it, whatever there is.")
     child_seconds: float = Field(default=21_600.0, gt=0, description="How long a training may take.")
     choosing_seconds: float = Field(

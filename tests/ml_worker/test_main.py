@@ -76,6 +76,14 @@ def test_a_worker_trains_and_makes_lists_and_ends_on_sigterm(connection, catalog
     assert "Traceback" not in log
 
 
+def test_a_worker_that_has_grown_too_large_ends_by_itself(connection, start_worker):
+    worker = start_worker(WORKER_MEMORY_MB="64", LOG_FORMAT="json")
+    log = worker.communicate(timeout=60)[1]
+    assert worker.returncode == 0, log
+    (told,) = [json.loads(line) for line in log.splitlines() if "WORKER_MEMORY_MB is passed" in line]
+    assert told["used_mb"] > told["limit_mb"] == 64
+
+
 def test_workers_share_their_models_through_a_bucket(connection, catalogue, start_worker):
     with s3_server() as server:
         first = start_worker(**server.environment)
