@@ -1,8 +1,11 @@
 """Engines, pools and transactions: the only place that commits."""
 
+import select
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -13,6 +16,8 @@ Pool = ConnectionPool[Connection[Any]]
 AsyncPool = AsyncConnectionPool[AsyncConnection[Any]]
 
 CONNECTION_TIMEOUT_SECONDS = 5.0
+PULSE_SECONDS = 5.0
+"""So long a connection of the app that was found alive is not asked again."""
 
 
 def make_engine(url: str, *, max_size: int = 10) -> AsyncEngine:
@@ -47,8 +52,32 @@ def make_async_pool(url: str, *, max_size: int = 10) -> AsyncPool:
         max_size=max_size,
         open=False,
         timeout=CONNECTION_TIMEOUT_SECONDS,
-        check=AsyncConnectionPool.check_connection,
+        check=_Pulse(),
     )
+
+
+class _Pulse:
+    """Whether a connection is alive: by a round trip if none was made for a while, otherwise by whether it was ended meanwhile.
+
+    A server that ends a connection says so, which makes its socket readable; only silence on the way there takes a question.
+    """
+
+    def __init__(self) -> None:
+        self._asked: WeakKeyDictionary[AsyncConnection[Any], float] = WeakKeyDictionary()
+
+    async def __call__(self, connection: AsyncConnection[Any]) -> None:
+        if time.monotonic() - self._asked.get(connection, -PULSE_SECONDS) < PULSE_SECONDS and not _has_news(connection):
+            return
+        await AsyncConnectionPool.check_connection(connection)
+        self._asked[connection] = time.monotonic()
+
+
+def _has_news(connection: AsyncConnection[Any]) -> bool:
+    if connection.closed:
+        return True
+    news = select.poll()
+    news.register(connection.fileno(), select.POLLIN)
+    return bool(news.poll(0))
 
 
 @contextmanager

@@ -181,21 +181,19 @@ WANTED: LiteralString = """(%(categories)s::text[] = '{}' OR CASE
 
 # Entries that are hidden, or that the user has met since, or that are not asked for, are left out here, so that a list is right
 # the moment it is read and not only the moment it was made. Items are looked up one by one: the planner expects 100
-# of everything where there are three, and would read the whole catalogue instead. What the user has met is read once, and hashed.
+# of everything where there are three, and would read the whole catalogue instead. What the user has met is read once, and hashed;
+# an aggregate for the reasons of each entry would take longer than all the rest.
 SHOWN: LiteralString = (
     """
-SELECT json_agg(json_build_object(
-           'item_id', item_id, 'title', title, 'categories', categories, 'image_url', image_url, 'released_at', released_at,
-           'score', score, 'kind', kind, 'reason_category', given.reason_categories[-given.reason_items[3 * place - 2]],
-           'reason_items', (
-               SELECT coalesce(json_agg(json_build_object('item_id', named.id, 'title', named.title) ORDER BY nth), '[]'::json)
-               FROM unnest(given.reason_items[3 * place - 2:3 * place]) WITH ORDINALITY AS told (number, nth)
-               CROSS JOIN LATERAL (SELECT id, title FROM items WHERE items.number = told.number LIMIT 1) AS named)
-       ) ORDER BY place) AS entries
+SELECT json_agg(json_build_array(item_id, kept.title, categories, image_url, released_at, score, kind, reason_category,
+                                 first.id, first.title, second.id, second.title, third.id, third.title) ORDER BY place) AS entries
 FROM (
-    SELECT place::int4, score, kind, item.id AS item_id, title, categories, image_url, released_at
-    FROM unnest(given.item_numbers[:%(reach)s], given.scores[:%(reach)s], given.kinds[:%(reach)s]) WITH ORDINALITY
-         AS stored (number, score, kind, place)
+    SELECT place, item.id AS item_id, item.title, categories, image_url, released_at, score, kind,
+           given.reason_items[3 * place - 2] AS first, given.reason_items[3 * place - 1] AS second, given.reason_items[3 * place] AS third,
+           given.reason_categories[-given.reason_items[3 * place - 2]] AS reason_category
+    FROM (SELECT number, score, kind, nth::int4 AS place
+          FROM unnest(given.item_numbers[:%(reach)s], given.scores[:%(reach)s], given.kinds[:%(reach)s])
+               WITH ORDINALITY AS listed (number, score, kind, nth)) AS stored
     CROSS JOIN LATERAL (SELECT * FROM items WHERE items.number = stored.number AND NOT items.is_hidden LIMIT 1) AS item
     WHERE (%(include_seen)s OR item.id NOT IN (SELECT item_id FROM interactions WHERE interactions.user_id = %(user_id)s::text))
       AND """
@@ -203,6 +201,9 @@ FROM (
     + """
     ORDER BY place OFFSET %(offset)s LIMIT %(count)s
 ) AS kept
+LEFT JOIN LATERAL (SELECT id, title FROM items WHERE number = kept.first LIMIT 1) AS first ON true
+LEFT JOIN LATERAL (SELECT id, title FROM items WHERE number = kept.second LIMIT 1) AS second ON true
+LEFT JOIN LATERAL (SELECT id, title FROM items WHERE number = kept.third LIMIT 1) AS third ON true
 """
 )
 
@@ -253,11 +254,22 @@ WHERE users.id = %(user_id)s
 )
 
 
-def stored_entry(entry: Row) -> StoredEntry:
+def stored_entry(shown: Sequence[Any]) -> StoredEntry:
     """An entry as `SHOWN` gives it."""
-    released_at = entry.pop("released_at")
-    source, reason = meaning_of(entry.pop("kind"))
-    return StoredEntry(released_at=datetime.fromisoformat(released_at) if released_at else None, source=source, reason=reason, **entry)
+    item_id, title, categories, image_url, released_at, score, kind, reason_category, *named = shown
+    source, reason = meaning_of(kind)
+    return StoredEntry(
+        item_id=item_id,
+        title=title,
+        categories=categories,
+        image_url=image_url,
+        released_at=datetime.fromisoformat(released_at) if released_at else None,
+        score=score,
+        source=source,
+        reason=reason,
+        reason_items=[{"item_id": named[at], "title": named[at + 1]} for at in (0, 2, 4) if named[at] is not None],
+        reason_category=reason_category,
+    )
 
 
 def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statement[StoredList | None]:

@@ -63,7 +63,8 @@ class Services:
     gauges: QueueGauges
 
 
-def get_process(request: Request) -> Services:
+# Coroutines, though they wait for nothing: plain functions would each be run in a thread, which takes longer than what they do.
+async def get_process(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
@@ -72,7 +73,7 @@ def get_process(request: Request) -> Services:
 Process = Annotated[Services, Depends(get_process)]
 
 
-def get_correlation_id(request: Request) -> str:
+async def get_correlation_id(request: Request) -> str:
     return str(request.scope["correlation_id"])
 
 
@@ -164,7 +165,7 @@ async def _ring(publisher: Publisher, queue: QueueName, task_id: uuid.UUID, due_
     publisher.ring(queue, task_id, due_at=due_at)  # in the event loop: a plain function would be run in a thread
 
 
-def get_ringing(process: Process, background: BackgroundTasks) -> Ringing:
+async def get_ringing(process: Process, background: BackgroundTasks) -> Ringing:
     return Ringing(process.publisher, background)
 
 

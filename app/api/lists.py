@@ -113,7 +113,7 @@ def tagged(document: dict[str, Any], if_none_match: str | None) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-def get_narrowing(
+async def get_narrowing(
     *,
     count: Annotated[int, Query(ge=1, le=MAX_COUNT, description="At most so many entries.")] = 20,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="So many entries from the start are left out.")] = 0,
@@ -141,7 +141,7 @@ def get_narrowing(
 Narrowed = Annotated[Narrowing, Depends(get_narrowing)]
 
 
-def get_ordering(
+async def get_ordering(
     *,
     narrowing: Narrowed,
     include_seen: Annotated[bool, Query(description="Items the user has met too.")] = False,
@@ -156,7 +156,7 @@ def get_ordering(
 Ordered = Annotated[Narrowing, Depends(get_ordering)]
 
 
-def get_desk(process: Process, account: CurrentAccount, correlation_id: CorrelationId) -> Desk:
+async def get_desk(process: Process, account: CurrentAccount, correlation_id: CorrelationId) -> Desk:
     publisher = process.publisher
 
     def ring(queue: QueueName, task_id: uuid.UUID) -> None:

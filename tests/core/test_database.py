@@ -1,0 +1,28 @@
+"""The app's pool: a connection that the server ended is found out before it is given to anybody."""
+
+import asyncio
+
+import psycopg
+
+from core.database import make_async_pool
+
+
+async def _pids(pool, count=1):
+    found = []
+    for _ in range(count):
+        async with pool.connection() as connection:
+            found.append((await (await connection.execute("SELECT pg_backend_pid()")).fetchone())[0])
+    return found
+
+
+def test_a_connection_that_was_ended_is_replaced(database_url):
+    async def run():
+        async with make_async_pool(database_url, max_size=1) as pool:
+            (first,), again = await _pids(pool), await _pids(pool, 3)
+            assert set(again) == {first}
+            with psycopg.connect(database_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
+            (second,) = await _pids(pool)
+            assert second != first
+
+    asyncio.run(run())
