@@ -8,7 +8,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.recommender_base import ModelFitError
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
@@ -87,14 +87,13 @@ class Als(Recommender):
             solver.item_factors = items
             users = solver.recalculate_user(np.arange(len(earlier.users)), after).astype(np.float64)
         progress(0.5, f"{len(users)} users solved again")
-        confidence = abs(after) - abs(before) - (after != 0).astype(np.float32) + (before != 0).astype(np.float32)
-        liking = after.maximum(0) - before.maximum(0)
+        confidence = (abs(after) - abs(before) - (after != 0).astype(np.float32) + (before != 0).astype(np.float32)).tocsc()
+        liking = (after.maximum(0) - before.maximum(0)).tocsc()
         weight = earlier.user_count() + self._confidence_of_earlier(earlier)
         for item in earlier.items:
             left = weight[item] * moment + np.eye(len(moment)) * float(made["regularization"])
-            of_pairs, likes = confidence[:, item], liking[:, item].toarray().ravel()
-            met, more = of_pairs.nonzero()[0], of_pairs.data[of_pairs.data != 0]
-            right = left @ items[item] + likes @ users
+            (met, more), (who, likes) = _column(confidence, item), _column(liking, item)
+            right = left @ items[item] + likes @ users[who]
             items[item] = np.linalg.solve(left + (users[met].T * more) @ users[met], right)
         progress(1.0, f"{len(earlier.items)} items solved again")
         return made
@@ -151,6 +150,12 @@ class Als(Recommender):
         signed = _signed_confidence(weights.astype(np.float64), self.config.alpha)
         left = self._gram + (factors.T * (np.abs(signed) - 1)) @ factors
         return left, np.maximum(signed, 0)[:, None] * factors
+
+
+def _column(matrix: csc_matrix, item: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The rows and values stored for an item. Picking columns as matrices takes longer than solving for the item."""
+    stored = slice(matrix.indptr[item], matrix.indptr[item + 1])
+    return matrix.indices[stored], matrix.data[stored]
 
 
 def _signed_confidence(weights: NDArray[np.floating], alpha: float) -> NDArray[np.floating]:

@@ -35,6 +35,7 @@ class ItemKnn(Recommender):
         shrink: float = Field(default=20.0, ge=0, le=1e6, description="Of cosine: how much nearness by few users is distrusted.")
         beta: float = Field(default=0.3, ge=0, le=2, description="Of rp3beta: how much popular items are held back.")
         dislike: float = Field(default=0.2, ge=0, le=1, description="How much a dislike counts against a like.")
+        dense_items: int = Field(default=10_000, ge=1, le=50_000, description="Up to so many items all pairs are counted at once.")
 
     config: Config
 
@@ -43,7 +44,7 @@ class ItemKnn(Recommender):
         likes.eliminate_zeros()
         counts = np.bincount(likes.indices, minlength=likes.shape[1]).astype(np.float32)
         kept = []
-        for start, together in _together(likes, self.config.similarity == "rp3beta"):
+        for start, together in _together(likes, self.config):
             kept.append(linear.keep_largest(self._nearness(together, counts, start), self.config.neighbours))
             progress((start + len(together)) / likes.shape[1], f"{start + len(together)} items compared")
         nearest = vstack(kept).tocsr()
@@ -64,7 +65,8 @@ class ItemKnn(Recommender):
     @classmethod
     def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
         kept: int = 24 * items * min(config.neighbours, items)
-        return 4 * min(items, linear.DENSE_ITEMS) ** 2 + 12 * linear.BLOCK_ROWS * items + kept
+        dense: int = 4 * min(items, config.dense_items) ** 2
+        return dense + 12 * linear.BLOCK_ROWS * items + kept
 
     def _layout(self, items: int) -> Layout:
         return linear.packed_layout("effects", items)
@@ -84,11 +86,11 @@ class ItemKnn(Recommender):
         return self._effects.parts(histories.matrix, linear.told(histories.matrix, self.config.dislike).data, ranked)
 
 
-def _together(likes: csr_matrix, by_walk: bool) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _together(likes: csr_matrix, config: ItemKnn.Config) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """How many users like both, or how likely a walk is, in blocks of rows [items × items], each with its first row."""
     size = likes.shape[1]
-    weights = linear.user_weights(likes, 1.0) if by_walk else np.ones(likes.shape[0], dtype=np.float32)
-    if size <= linear.DENSE_ITEMS:
+    weights = linear.user_weights(likes, 1.0) if config.similarity == "rp3beta" else np.ones(likes.shape[0], dtype=np.float32)
+    if size <= config.dense_items:
         with linear.one_thread():
             whole = linear.gram(likes, weights, lambda _done: None)
         yield from ((start, whole[start : start + linear.BLOCK_ROWS]) for start in range(0, size, linear.BLOCK_ROWS))

@@ -13,8 +13,6 @@ from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
 
 BLOCK_ROWS: Final = 1024
-DENSE_ITEMS: Final = 10_000
-"""Up to here all pairs of items are held at once: 400 MB."""
 # What a core does in a second: multiplications of dense matrices, and of sparse ones.
 _DENSE_SPEED, _SPARSE_SPEED = 5e10, 2e8
 

@@ -16,7 +16,11 @@ class Division:
     withheld: Interactions
 
     def ndcg(self, rank) -> float:
-        """NDCG@10 over the full catalogue, seen items removed, of `rank(histories)`; relevant is what was liked, 3 stars and more."""
+        """The mean of `ndcgs`."""
+        return float(np.mean(self.ndcgs(rank)))
+
+    def ndcgs(self, rank) -> np.ndarray:
+        """NDCG@10 of each user over the full catalogue, seen items removed, of `rank(histories)`; relevant is what was liked: 3 stars."""
         relevant = self.withheld.matrix() > 0
         rows = np.flatnonzero(np.diff(relevant.indptr))
         gains = 1 / np.log2(np.arange(2, 12))
@@ -25,7 +29,7 @@ class Division:
         for row, ranking in zip(rows, found, strict=True):
             wanted = relevant.indices[relevant.indptr[row] : relevant.indptr[row + 1]]
             values.append((np.isin(ranking.items, wanted) * gains[: len(ranking.items)]).sum() / gains[: len(wanted)].sum())
-        return float(np.mean(values))
+        return np.array(values)
 
 
 @pytest.fixture(scope="session")

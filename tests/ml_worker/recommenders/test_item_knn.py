@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from ml_worker.recommenders import item_knn
 from ml_worker.recommenders.item_knn import ItemKnn
 
 
@@ -20,9 +19,8 @@ def expected(interactions, config: ItemKnn.Config) -> np.ndarray:
 
 @pytest.mark.parametrize("config", [{}, {"shrink": 0.0}, {"similarity": "rp3beta"}, {"similarity": "rp3beta", "beta": 0.0}])
 @pytest.mark.parametrize("dense_items", [10_000, 1])
-def test_the_weights_are_those_of_the_formula(drawn, config, dense_items, monkeypatch):
-    monkeypatch.setattr(item_knn.linear, "DENSE_ITEMS", dense_items)
-    model = ItemKnn(ItemKnn.Config(**config))
+def test_the_weights_are_those_of_the_formula(drawn, config, dense_items):
+    model = ItemKnn(ItemKnn.Config(dense_items=dense_items, **config))
     model.fit(drawn)
     assert model._effects.weights.toarray() == pytest.approx(expected(drawn, model.config), rel=1e-4, abs=1e-6)
 
