@@ -210,6 +210,17 @@ class ExperimentExists(Problem):
         super().__init__("The name was used before, or another experiment is running: end that first.")
 
 
+class ListReplaced(Problem):
+    """The list that a cursor goes through is another one by now."""
+
+    status = 409
+    slug = "list-replaced"
+    title = "The list was replaced"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"The list of user {user_id!r} was replaced since the cursor was given. Begin again without a cursor.")
+
+
 class TaskAlreadyActive(Problem):
     """A kind of which one task at a time may be queued or running; `task_id` names it."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.desk import Desk, Unanswered
-from app.errors import UserNotFound
+from app.errors import ListReplaced, UserNotFound
 from app.model_errors import ModelNotFound
 from core import charts, lists
 from core.database import AsyncPool
@@ -52,6 +52,18 @@ async def read_list(desk: Desk, *, user_id: str, narrowing: Narrowing, wait_seco
     is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
     if (is_short and not shown.hints) or narrowing.is_reordered:
         return await _ranked(desk, shown, narrowing)
+    return shown
+
+
+async def read_on(desk: Desk, *, user_id: str, narrowing: Narrowing, list_id: uuid.UUID) -> Shown:
+    """A further part of the stored list with this id, as far as it goes. Raises `ListReplaced`."""
+    stored = await _read(desk.pool, user_id, narrowing)
+    if stored is None or stored.list_id is None:
+        shown = await _cold(desk, user_id, narrowing, stored)
+    else:
+        shown = _shown(stored, stored.list_id)
+    if shown.list_id != list_id:
+        raise ListReplaced(user_id)
     return shown
 
 

@@ -14,14 +14,18 @@ from app.api.lists import NOT_MODIFIED, AtDesk, EntryOut, IfNoneMatch, Ordered, 
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant
 from app.changes import ListSight
-from app.errors import Forbidden, NotAuthenticated, UserNotFound
+from app.errors import Forbidden, ListReplaced, NotAuthenticated, RequestInvalid, UserNotFound
 from app.model_errors import ModelNotFound
 from app.services import recommendations
 from app.services.recommendations import Shown
 from core.identifiers import EntityId
-from core.narrowing import Narrowing
+from core.list_ids import origin_of
+from core.narrowing import MAX_OFFSET, Narrowing
 
 router = APIRouter(prefix="/recommendations", tags=["recommendations"])
+
+CURSOR: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9]{1,4}$"
+"""The id of a list and a place in it."""
 
 FRESH_SECONDS: Final = 5.0
 """How long a fresh list is waited for if nothing else is said."""
@@ -38,6 +42,7 @@ class RecommendationsOut(Answer):
     is_complete: bool = Field(description="False where more was asked for than could be computed in time.")
     hints: list[str] = Field(description="What to know of an answer that is empty, or less than was asked for.")
     task_id: uuid.UUID | None = Field(description="The task under way that will replace the list.")
+    next_cursor: str | None = Field(description="Send it back as `cursor` for what follows in this list; null at its end.")
     entries: list[EntryOut]
 
 
@@ -54,7 +59,7 @@ class NewListOut(Answer):
     "/{user_id}",
     summary="The list of a user",
     response_model=RecommendationsOut,
-    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound, ModelNotFound)},
+    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound, ModelNotFound, ListReplaced)},
 )
 async def read_recommendations(
     *,
@@ -65,17 +70,23 @@ async def read_recommendations(
     model: Annotated[int | None, Query(ge=1, lt=2**63, description="A certain model version (admin).")] = None,
     fresh: Annotated[bool, Query(description="Wait for a list that knows everything the user did.")] = False,
     wait: Annotated[float | None, Query(ge=0, le=30, description="Seconds to wait for it; with `fresh` 5 unless said otherwise.")] = None,
+    cursor: Annotated[str | None, Query(pattern=CURSOR, description="The `next_cursor` of an answer, with its other parameters.")] = None,
     strict: Annotated[bool, Query(description="404 for a user that is not known, instead of what is popular.")] = False,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """What is stored, at once; entries the user has met since or that were hidden are left out.
 
-    With `fresh` or `wait`, a list that is stale or missing is computed anew first.
+    With `fresh` or `wait`, a list that is stale or missing is computed anew first. With `cursor` the answer goes on in the very list, or
+    says that it was replaced (409); nothing comes twice, but items met meanwhile let as many that follow be skipped.
     """
     check_may_act_for(account, user_id)
     if model is not None and account.role != "admin":
         raise Forbidden("Only the role admin may choose the model version.")
     narrowing = narrowing.model_copy(update={"model_version": model})
+    if cursor is not None:
+        list_id, narrowing = _going_on(cursor, narrowing)
+        shown = await recommendations.read_on(desk, user_id=user_id, narrowing=narrowing, list_id=list_id)
+        return tagged(_document(shown, narrowing), if_none_match)
     seconds = wait if wait is not None else FRESH_SECONDS if fresh else 0.0
     shown = await recommendations.read_list(
         desk,
@@ -85,6 +96,20 @@ async def read_recommendations(
         is_strict=strict and acts_for_anybody(account),
     )
     return tagged(_document(shown, narrowing), if_none_match)
+
+
+def _going_on(cursor: str, narrowing: Narrowing) -> tuple[uuid.UUID, Narrowing]:
+    """The list that a cursor goes through, and what is asked for with its place. Raises `RequestInvalid`."""
+    list_id, _, offset = cursor.partition(".")
+    if narrowing.is_reordered or narrowing.offset:
+        raise RequestInvalid.because("cursor", "goes through the stored list: without offset and parameters that change the order")
+    return uuid.UUID(list_id), narrowing.model_copy(update={"offset": min(int(offset), MAX_OFFSET)})
+
+
+def _next_cursor(shown: Shown, narrowing: Narrowing) -> str | None:
+    end, origin = narrowing.offset + narrowing.count, origin_of(shown.list_id)
+    is_stored = origin is None or origin.surface != "ranked"
+    return f"{shown.list_id}.{end}" if is_stored and len(shown.entries) == narrowing.count and end <= MAX_OFFSET else None
 
 
 def _document(shown: Shown, narrowing: Narrowing) -> dict[str, Any]:
@@ -100,6 +125,7 @@ def _document(shown: Shown, narrowing: Narrowing) -> dict[str, Any]:
         "is_complete": shown.is_complete,
         "hints": list(shown.hints),
         "task_id": str(shown.task_id) if shown.task_id else None,
+        "next_cursor": _next_cursor(shown, narrowing),
         "entries": [entry_document(position, entry) for position, entry in placed],
     }
 

@@ -204,6 +204,37 @@ def test_what_the_stored_list_can_answer_is_answered_from_it(visitor, shelf, com
     assert answer["entries"][0]["position"] == params.get("offset", 0) + 1
 
 
+def test_a_cursor_goes_through_one_list_and_says_when_that_was_replaced(visitor, shelf, compute):
+    compute(visitor.user_id, ["a", "b", "c", "d"])
+    first = read(visitor, count=2)
+    second = read(visitor, count=2, cursor=first["next_cursor"])
+    assert (ids(first), ids(second)) == (["a", "b"], ["c", "d"])
+    assert second["list_id"] == first["list_id"]
+    assert [entry["position"] for entry in second["entries"]] == [3, 4]
+    end = read(visitor, count=2, cursor=second["next_cursor"])
+    assert (ids(end), end["next_cursor"]) == ([], None)
+    of_genre = read(visitor, count=1, category="Drama")
+    assert ids(read(visitor, count=5, category="Drama", cursor=of_genre["next_cursor"])) == ["c"], "no worker is asked for more"
+    compute(visitor.user_id, ["d", "c", "b", "a"])
+    replaced = visitor.get(f"/recommendations/{visitor.user_id}", params={"count": 2, "cursor": first["next_cursor"]})
+    assert (replaced.status_code, replaced.json()["type"]) == (409, "/problems/list-replaced")
+
+
+def test_a_cursor_goes_through_the_list_of_a_stranger_too(service, films):
+    first = service.get("/recommendations/nobody", params={"count": 3}).json()
+    rest = service.get("/recommendations/nobody", params={"count": 3, "cursor": first["next_cursor"]}).json()
+    assert (rest["list_id"], rest["next_cursor"]) == (first["list_id"], None)
+    assert len({*ids(first), *ids(rest)}) == 4
+
+
+@pytest.mark.parametrize("params", [{"cursor": "x"}, {"diversity": 0.5}, {"offset": 3}, {"include_seen": True}])
+def test_a_cursor_that_cannot_be_is_refused(visitor, shelf, compute, complaint, params):
+    compute(visitor.user_id, ["a", "b", "c", "d"])
+    cursor = read(visitor, count=2)["next_cursor"]
+    answer = visitor.get(f"/recommendations/{visitor.user_id}", params={"cursor": cursor, **params})
+    assert complaint(answer).keys() == {"cursor"}
+
+
 def test_a_list_of_which_most_was_met_since_is_read_to_its_end(visitor, connection, compute):
     connection.execute("INSERT INTO items (id, title) SELECT 'i' || n, 'Item' FROM generate_series(1, 60) n")
     compute(visitor.user_id, [f"i{n}" for n in range(1, 61)])
