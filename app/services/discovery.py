@@ -23,13 +23,7 @@ async def read_chart(desk: Desk, chart: Chart, *, narrowing: Narrowing, user_id:
     await desk.count_first()
     async with desk.pool.connection() as connection:
         entries = await charts.read(chart, narrowing=narrowing, user_id=user_id).run_async(connection)
-        unknown = (
-            await charts.unknown_categories(narrowing.categories).run_async(connection) if narrowing.categories and not entries else []
-        )
-    hints = [f"no item has the category {category!r}; GET /categories lists those there are" for category in unknown]
-    if narrowing.is_contradictory:
-        hints.append(f"year_from ({narrowing.year_from}) is after year_to ({narrowing.year_to}): no item can be in both")
-    return MadeList(new_list_id(Origin(chart)), chart, None, None, entries, hints=tuple(hints))
+    return MadeList(new_list_id(Origin(chart)), chart, None, None, entries, hints=await desk.hints(narrowing, found=len(entries)))
 
 
 async def read_similar(desk: Desk, item_id: str, *, narrowing: Narrowing, user_id: str | None) -> MadeList:

@@ -45,10 +45,11 @@ async def read_list(desk: Desk, *, user_id: str, narrowing: Narrowing, wait_seco
     if stored is None:
         if is_strict:
             raise UserNotFound(user_id)
-        return await _hinted(desk.pool, await _cold(desk, user_id, narrowing, None), narrowing)
+        shown = await _cold(desk, user_id, narrowing, None)
+        return replace(shown, hints=await desk.hints(narrowing, found=len(shown.entries)))
     stored = await _refreshed(desk, stored, narrowing, wait_seconds)
     shown = await _cold(desk, user_id, narrowing, stored) if stored.list_id is None else _shown(stored, stored.list_id)
-    shown = await _hinted(desk.pool, shown, narrowing)
+    shown = replace(shown, hints=await desk.hints(narrowing, found=len(shown.entries)))
     is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
     if (is_short and not shown.hints) or narrowing.is_reordered:
         return await _ranked(desk, shown, narrowing)
@@ -140,20 +141,6 @@ async def _cold(desk: Desk, user_id: str, narrowing: Narrowing, stored: StoredLi
 def _preferred(user_id: str) -> Statement[tuple[str, ...]]:
     sql = "SELECT preferred_categories FROM users WHERE id = %(user_id)s"
     return Statement(sql, {"user_id": user_id}, lambda rows: tuple(rows[0]["preferred_categories"]) if rows else ())
-
-
-async def _hinted(pool: AsyncPool, shown: Shown, narrowing: Narrowing) -> Shown:
-    """The list with what to tell whoever asked for something that cannot be."""
-    hints: list[str] = list(shown.hints)
-    if narrowing.is_contradictory:
-        hints.append(f"year_from ({narrowing.year_from}) is after year_to ({narrowing.year_to}): no item can be in both")
-    if narrowing.categories and len(shown.entries) < narrowing.count:
-        async with pool.connection() as connection:
-            unknown = await charts.unknown_categories(narrowing.categories).run_async(connection)
-        hints += [f"no item has the category {category!r}; GET /categories lists those there are" for category in unknown]
-        if not shown.entries and not unknown and narrowing.match == "all" and len(narrowing.categories) > 1:
-            hints.append("no item left has all of the categories; match=any asks for one of them")
-    return replace(shown, hints=tuple(hints)) if hints else shown
 
 
 async def check_user(pool: AsyncPool, user_id: str) -> None:
