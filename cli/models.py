@@ -10,9 +10,11 @@ from typing import Annotated, Any, Final, get_args
 import typer
 from psycopg import Connection
 
+from cli import deeds
 from cli.connecting import connected
+from cli.deeds import person
 from cli.refusal import Refusal
-from cli.showing import duration, out, pairs, person, show, table_of
+from cli.showing import duration, out, pairs, show, table_of
 from core import audit, bundles, model_versions, tasks
 from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, open_artifacts
 from core.audit import Action
@@ -70,11 +72,7 @@ def show_command(version_id: VersionId) -> None:
     settings = CoreSettings()
     with connected() as connection:
         version = _find(connection, version_id)
-        deeds = Statement(
-            "SELECT created_at, actor, action, details FROM audit_entries WHERE subject = %(subject)s ORDER BY id",
-            {"subject": f"model:{version_id}"},
-            list,
-        ).run(connection)
+        done = audit.deeds(f"model:{version_id}").run(connection)
     table = pairs()
     for name, value in version.items():
         if value not in (None, "", {}):
@@ -88,9 +86,7 @@ def show_command(version_id: VersionId) -> None:
         else:
             for name, file in files.items():
                 out.print(f"{name}: {file.size:,} bytes, SHA-256 {file.sha256}")
-    for deed in deeds:
-        why = f": {deed['details']['reason']}" if deed["details"].get("reason") else ""
-        out.print(f"\n{deed['created_at']}: {deed['action']} by {deed['actor']}{why}")
+    deeds.tell(done)
 
 
 @app.command("compare")
@@ -186,12 +182,8 @@ def import_command(
         with connection.transaction():
             submitted = tasks.submit(payload, owner=person()).run(connection)
             assert submitted is not None
-            audit.record(
-                actor=person(),
-                action="model.import",
-                subject=f"task:{submitted.id}",
-                details={"algorithm": manifest.algorithm, "artifact": artifact, "trained_at": manifest.trained_at},
-            ).run(connection)
+            details = {"algorithm": manifest.algorithm, "artifact": artifact, "trained_at": manifest.trained_at}
+            deeds.remember(connection, "model.import", f"task:{submitted.id}", details)
         _follow(connection, submitted.id, wait)
 
 
@@ -245,7 +237,7 @@ def _run(connection: Connection[Any], statements: Iterable[Statement[None]]) -> 
 
 
 def _finish(connection: Connection[Any], action: Action, version_id: int, details: dict[str, Any], *, refresh: bool) -> None:
-    audit.record(actor=person(), action=action, subject=f"model:{version_id}", details=details).run(connection)
+    deeds.remember(connection, action, f"model:{version_id}", details)
     if refresh:
         tasks.submit(RefreshListsPayload(), owner=person()).run(connection)
 

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final
 import typer
 from psycopg import Connection
 
+from cli import deeds
 from cli.connecting import connected
+from cli.deeds import person
 from cli.refusal import Refusal
-from cli.showing import moment, out, pairs, person, show, table_of
+from cli.showing import moment, out, pairs, show, table_of
 from core import audit, schedules, tasks
 from core.cron import CronNotUnderstood, TimezoneUnknown, in_zone, next_times
 from core.schedules import PayloadRefused, ScheduleRow
@@ -49,9 +51,7 @@ def show_command(name: Name, count: Count = 5) -> None:
     zone = CoreSettings().schedule_timezone
     with connected() as connection:
         row = _find(connection, name)
-        deeds = connection.execute(
-            "SELECT created_at, action, actor FROM audit_entries WHERE subject = %s ORDER BY id", (f"schedule:{name}",)
-        ).fetchall()
+        done = audit.deeds(f"schedule:{name}").run(connection)
     table = pairs()
     for column in (
         "name",
@@ -75,8 +75,7 @@ def show_command(name: Name, count: Count = 5) -> None:
     out.print(f"\nNext times in {row.timezone or zone}{'' if row.is_enabled else ', were it enabled'}")
     for time in row.upcoming(zone, count=count):
         out.print(f"  {_local(time, row.timezone or zone)}")
-    for created_at, action, actor in deeds:
-        out.print(f"\n{created_at}: {action} by {actor}")
+    deeds.tell(done)
 
 
 @app.command("set")
@@ -124,7 +123,7 @@ def run_command(name: Name) -> None:
         if submitted is None:
             twin = tasks.find_twin(payload, owner=person()).run(connection)
             raise Refusal(f"a {row.kind} task has not ended yet: {twin.id}" if twin else "another has just ended; try again")
-        _record(connection, "schedule.run", name, {"task_id": str(submitted.id)})
+        deeds.remember(connection, "schedule.run", f"schedule:{name}", {"task_id": str(submitted.id)})
     out.print(f"Task {submitted.id} is queued.")
 
 
@@ -158,15 +157,11 @@ def _change(name: str, changes: dict[str, Any]) -> None:
             raise _refused(error) from None
         schedules.update(wanted).run(connection)
         before = {column: getattr(row, column) for column in changes}
-        _record(connection, "schedule.update", name, {"before": before, "after": changes})
+        deeds.remember(connection, "schedule.update", f"schedule:{name}", {"before": before, "after": changes})
     if wanted.next_fire_at is None:
         out.print(f"{name} is off.")
     else:
         out.print(f"{name} is due next at {_local(wanted.next_fire_at, wanted.timezone or zone)}.")
-
-
-def _record(connection: Connection[Any], action: audit.Action, name: str, details: dict[str, Any]) -> None:
-    audit.record(actor=person(), action=action, subject=f"schedule:{name}", details=details).run(connection)
 
 
 def _find(connection: Connection[Any], name: str, *, for_update: bool = False) -> ScheduleRow:

@@ -1,7 +1,5 @@
-"""How commands show tables, times and durations, and who they say has run them."""
+"""How commands show tables, times and durations."""
 
-import getpass
-import os
 from datetime import datetime
 from typing import Final
 
@@ -13,14 +11,6 @@ PIPE_WIDTH: Final = 1000
 ID_COLUMNS: Final = frozenset({"id", "running", "the latest", "task"})
 
 out: Final = Console(highlight=False, markup=False, soft_wrap=True)
-
-
-def person() -> str:
-    """Who runs the command, as the audit trail names them: `cli:` and the account here."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # an account without a name, as containers have
-        return f"cli:{os.getuid()}"
 
 
 def table_of(*columns: str) -> Table:

@@ -8,10 +8,10 @@ import typer
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
 
-from cli import census
+from cli import census, deeds
 from cli.connecting import connected
 from cli.refusal import Refusal
-from cli.showing import duration, out, pairs, person, show, table_of
+from cli.showing import duration, out, pairs, show, table_of
 from core import audit, tasks
 from core.statement import Row, Statement, first_or_none
 from core.tasks import State
@@ -67,11 +67,7 @@ def show_command(task_id: TaskId) -> None:
     """Show one task with the story of its attempts and what was done to it by hand."""
     with connected() as connection:
         task = _find(connection, task_id)
-        deeds = Statement(
-            "SELECT created_at, actor, action FROM audit_entries WHERE subject = %(subject)s ORDER BY id",
-            {"subject": f"task:{task_id}"},
-            list,
-        ).run(connection)
+        done = audit.deeds(f"task:{task_id}").run(connection)
     error = task.pop("error") or {}
     table = pairs()
     for name, value in task.items():
@@ -86,8 +82,7 @@ def show_command(task_id: TaskId) -> None:
         show(story)
     elif error:
         out.print(f"\n{error['code']}: {error['message']}")
-    for deed in deeds:
-        out.print(f"\n{deed['created_at']}: {deed['action']} by {deed['actor']}")
+    deeds.tell(done)
 
 
 @app.command("cancel")
@@ -121,7 +116,7 @@ def _requeue(connection: Connection[Any], task_id: uuid.UUID) -> None:
                 raise Refusal(f"only dead and failed tasks can be requeued; task {task_id} is {before['state']}")
             details = {"kind": before["kind"], "state": before["state"], "attempt": before["attempt"]}
             details["error"] = (before["error"] or {}).get("code")
-            audit.record(actor=person(), action="task.requeue", subject=f"task:{task_id}", details=details).run(connection)
+            deeds.remember(connection, "task.requeue", f"task:{task_id}", details)
     except UniqueViolation:
         raise Refusal(f"another {before['kind']} task is active; task {task_id} can be requeued when that has ended") from None
 

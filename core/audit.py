@@ -1,6 +1,8 @@
-"""The audit trail as a statement: what somebody with power did, written in the transaction of the deed."""
+"""The audit trail as statements: what somebody with power did, written in the transaction of the deed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
@@ -38,3 +40,19 @@ def record(
         "correlation_id": correlation_id,
     }
     return Statement(_RECORD, params, nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """An entry of the audit trail."""
+
+    created_at: datetime
+    actor: str
+    action: Action
+    details: dict[str, Any]
+
+
+def deeds(subject: str) -> Statement[list[Deed]]:
+    """All that was ever done to `subject`, the oldest first."""
+    sql = "SELECT created_at, actor, action, details FROM audit_entries WHERE subject = %(subject)s ORDER BY id"
+    return Statement(sql, {"subject": subject}, lambda rows: [Deed(**row) for row in rows])
