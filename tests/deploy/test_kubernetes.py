@@ -95,6 +95,6 @@ def test_every_variable_is_a_setting_and_no_secret_has_a_value():
 
 def test_a_pod_has_longer_to_end_than_its_worker_to_drain():
     drain = WorkerSettings.model_fields["drain_seconds"].default
-    for name, spec in pods():
-        if "worker" in name:
-            assert spec["terminationGracePeriodSeconds"] > drain + 10
+    workers = [spec for name, spec in pods() if "worker" in name]
+    assert workers
+    assert all(spec["terminationGracePeriodSeconds"] > drain + 10 for spec in workers)

@@ -137,6 +137,7 @@ def test_prometheus_takes_the_configuration_and_the_alerts_fire_when_they_should
 
 def test_an_alert_says_what_to_do_and_whom_to_wake():
     alerts = re.split(r"\n      - alert: ", RULES.read_text())[1:]
+    assert len(alerts) == RULES.read_text().count("alert:")
     page = (ROOT / "docs" / "how-to" / "operate.md").read_text()
     for alert in alerts:
         name = alert.partition("\n")[0]
