@@ -4,12 +4,13 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from app.desk import Desk, MadeList, Unanswered
 from app.errors import ItemNotFound
 from core import charts, lists, similar
 from core.charts import Chart
-from core.list_ids import Origin, Surface, new_list_id
+from core.list_ids import Origin, new_list_id
 from core.lists import StoredEntry
 from core.messages import RankPayload
 from core.narrowing import Narrowing
@@ -23,7 +24,9 @@ async def read_chart(desk: Desk, chart: Chart, *, narrowing: Narrowing, user_id:
     await desk.count_first()
     async with desk.pool.connection() as connection:
         entries = await charts.read(chart, narrowing=narrowing, user_id=user_id).run_async(connection)
-    return MadeList(new_list_id(Origin(chart)), chart, None, None, entries, hints=await desk.hints(narrowing, found=len(entries)))
+    # The same for a day, as with the first list of a stranger: whoever looks again and finds nothing new is told so (304).
+    list_id = new_list_id(Origin(chart), seed=f"{desk.owner} {user_id} {datetime.now(UTC).date()}")
+    return MadeList(list_id, chart, None, None, entries, hints=await desk.hints(narrowing, found=len(entries)))
 
 
 async def read_similar(desk: Desk, item_id: str, *, narrowing: Narrowing, user_id: str | None) -> MadeList:
@@ -96,18 +99,18 @@ async def read_page(desk: Desk, user_id: str, *, row_count: int, count: int) -> 
 def _own_rows(
     list_id: uuid.UUID, version: int | None, algorithm: str | None, entries: list[StoredEntry], *, row_count: int, count: int
 ) -> list[Row]:
-    def made(part: list[StoredEntry], surface: Surface) -> MadeList:
-        own = list_id if surface == "personal" else new_list_id(Origin(surface, version or 0))
-        return MadeList(own, surface, version, algorithm, part[:count])
+    def row(kind: str, subject: str, title: str, part: list[StoredEntry]) -> Row:
+        own = new_list_id(Origin("row", version or 0), seed=f"{list_id} {kind} {subject}")
+        return Row(kind, subject, title, MadeList(own, "row", version, algorithm, part[:count]))
 
-    rows = [Row("for_you", None, None, made(entries, "personal"))]
+    rows = [Row("for_you", None, None, MadeList(list_id, "personal", version, algorithm, entries[:count]))]
     spoke = Counter(entry.reason_items[0]["item_id"] for entry in entries if entry.reason_items)
     titles = {named["item_id"]: named["title"] for entry in entries for named in entry.reason_items}
     for item_id, _ in spoke.most_common(row_count):
         part = [entry for entry in entries if any(named["item_id"] == item_id for named in entry.reason_items)]
-        rows.append(Row("because_you_watched", item_id, titles[item_id], made(part, "row")))
+        rows.append(row("because_you_watched", item_id, titles[item_id], part))
     liked = Counter(category for entry in entries[:30] for category in entry.categories)
     for category, _ in liked.most_common(row_count):
         part = [entry for entry in entries if category in entry.categories]
-        rows.append(Row("category", category, category, made(part, "row")))
+        rows.append(row("category", category, category, part))
     return rows

@@ -29,8 +29,8 @@ class Person:
     user_id: str | None
     headers: dict[str, str]
 
-    def get(self, path: str, **options: Any) -> Response:
-        return self.client.get(f"/api/v1{path}", headers=self.headers, **options)
+    def get(self, path: str, headers: dict[str, str] | None = None, **options: Any) -> Response:
+        return self.client.get(f"/api/v1{path}", headers={**self.headers, **(headers or {})}, **options)
 
     def post(self, path: str, body: object = None, headers: dict[str, str] | None = None, **options: Any) -> Response:
         return self.client.post(f"/api/v1{path}", json=body, headers={**self.headers, **(headers or {})}, **options)

@@ -55,12 +55,12 @@ Reader = Annotated[str | None, Depends(get_reader)]
     "/charts/{chart}",
     summary="What is popular, trending or new",
     response_model=ListOut,
-    responses=documented(NotAuthenticated, Forbidden),
+    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden)},
 )
-async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, narrowing: Narrowed) -> Response:
+async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, narrowing: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
     """`popular` counts everything; `trending` counts an event half after a week; `newest` goes by release, or else addition."""
     made = await discovery.read_chart(desk, chart, narrowing=narrowing, user_id=reader)
-    return tagged(list_document(made, offset=narrowing.offset), None)
+    return tagged(list_document(made, offset=narrowing.offset), if_none_match)
 
 
 @router.get(

@@ -97,6 +97,23 @@ def test_charts(visitor, crowd):
     assert visitor.get("/charts/best").status_code == 422
 
 
+def test_what_has_not_changed_is_not_sent_again(visitor, crowd, model_version, connection):
+    because = Reason("because_you_watched", ("m1",))
+    entries = packed(connection, [Entry("m3", 1.0, "personal", because), Entry("m4", 0.5, "personal", because)])
+    lists.write([lists.ComputedList(visitor.user_id, uuid.uuid4(), model_version, entries, is_cold=False, history_count=0)]).run(connection)
+    for path in (f"/discover/{visitor.user_id}", "/charts/popular", "/charts/trending"):
+        first = visitor.get(path)
+        again = visitor.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (first.status_code, again.status_code) == (200, 304), path
+        ids = {row["list_id"] for row in first.json().get("rows", [first.json()])}
+        assert len(ids) == len(first.json().get("rows", [{}])), "every row has an id of its own"
+    path = f"/charts/popular?user_id={visitor.user_id}"
+    sent = {"If-None-Match": visitor.get(path).headers["ETag"]}
+    assert visitor.get(path, headers=sent).status_code == 304
+    visitor.post("/interactions", {"item_id": "m3", "type": "view"})
+    assert visitor.get(path, headers=sent).status_code == 200
+
+
 def test_similar_items_are_computed_once(visitor, crowd, answering, connection):
     first = answering(lambda: visitor.get("/items/m1/similar"), ["m3", "m5", "m4"])
     assert ids(first) == ["m3", "m4"], "m5 is hidden"
