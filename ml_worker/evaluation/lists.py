@@ -27,6 +27,7 @@ def rank(
 
 def answers(recommender: Recommender, split: Split, *, count: int, tile: int = TILE_QUESTIONS) -> Iterator[tuple[int, list[Ranking]]]:
     """The lists with their scores a tile at a time: the first question of the tile, and one list each."""
+    exclude = None if split.among is None else ~split.among
     for start in range(0, len(split.test), tile):
         questions = np.arange(start, min(start + tile, len(split.test)))
-        yield start, recommender.recommend(split.histories(questions), count=count)
+        yield start, recommender.recommend(split.histories(questions), count=count, exclude=exclude)

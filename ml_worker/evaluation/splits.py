@@ -27,6 +27,7 @@ class Split:
     train: Interactions
     test: Truth
     replayed: "Live | None" = None
+    among: NDArray[np.bool_] | None = None  # [items] which may be in a list; all, if not given
 
     def histories(self, questions: NDArray[np.integer] | None = None) -> Histories:
         """What is known of the user of each of these questions (of all) when it is asked: the training data, or in a replay all before."""
@@ -35,7 +36,7 @@ class Split:
     def take(self, questions: NDArray[np.integer] | NDArray[np.bool_]) -> "Split":
         """The same with only these questions, by index or mask."""
         live = Live(self.live.whole, self.live.rows[questions], self.live.seen[questions])
-        return Split(self.train, self.test.take(questions), live)
+        return Split(self.train, self.test.take(questions), live, self.among)
 
     @cached_property
     def live(self) -> "Live":
@@ -69,7 +70,7 @@ def by_time(interactions: Interactions, *, share: float = TEST_SHARE) -> Split:
     Events at the moment of the cut are all on the later side. Users without a training event are asked about too. Raises `CannotSplit`.
     """
     is_test = interactions.times >= _moment(interactions, share)
-    return _divided(interactions, is_test)
+    return divided(interactions, is_test)
 
 
 def leave_last_out(interactions: Interactions) -> Split:
@@ -101,14 +102,14 @@ def at_random(interactions: Interactions, *, share: float = TEST_SHARE, seed: in
 
     Raises `CannotSplit`.
     """
-    _check_share(share)
+    check_share(share)
     draws = np.random.default_rng(seed).random(len(interactions))
     order = np.lexsort((draws, interactions.users))
     counts = np.bincount(interactions.users, minlength=len(interactions.user_ids))
     place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     is_test = np.empty(len(order), dtype=np.bool_)
     is_test[order] = place >= np.repeat(counts - np.round(share * counts), counts)
-    return _divided(interactions, is_test)
+    return divided(interactions, is_test)
 
 
 def replay(interactions: Interactions, *, share: float = TEST_SHARE, most: int | None = None, seed: int = 0) -> Split:
@@ -135,7 +136,7 @@ def replay(interactions: Interactions, *, share: float = TEST_SHARE, most: int |
 
 def _moment(interactions: Interactions, share: float) -> int:
     """The second from which on events are to be found."""
-    _check_share(share)
+    check_share(share)
     times = np.sort(interactions.times)
     if not len(times) or times[0] == times[-1]:
         raise CannotSplit(f"all {len(times)} interactions are of the same second, so there is no earlier and later")
@@ -144,12 +145,14 @@ def _moment(interactions: Interactions, share: float) -> int:
     return moment if moment > times[0] else int(times[np.searchsorted(times, times[0], side="right")])
 
 
-def _check_share(share: float) -> None:
+def check_share(share: float) -> None:
+    """Raise `CannotSplit` unless this can be the share of a part."""
     if not 0 < share < 1:
         raise CannotSplit(f"the share to be found is {share}; it lies between 0 and 1")
 
 
-def _divided(interactions: Interactions, is_test: NDArray[np.bool_]) -> Split:
+def divided(interactions: Interactions, is_test: NDArray[np.bool_]) -> Split:
+    """What is liked in these events [events] is to be found, the others are learnt from. Raises `CannotSplit`."""
     train = _not_empty(interactions, ~is_test)
     liked = np.flatnonzero(is_test & (interactions.weights > 0))
     test = Truth.from_events(interactions.users[liked], interactions.items[liked], interactions.times[liked], train=train)

@@ -18,7 +18,7 @@ from ml_worker.workbench.contenders import DEFAULT, InvalidContender, contender,
 from ml_worker.workbench.contest import Contest, Prepared
 from ml_worker.workbench.given import Given, Values, read_given
 from ml_worker.workbench.report import Report, make_report
-from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, SplitName, divide, read_interactions
+from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, AnySplit, divide, read_interactions
 from ml_worker.workbench.writing import choices, terminal_table, write_json, write_lists, write_markdown
 
 CHOICE_SECONDS: Final = 360.0
@@ -35,7 +35,7 @@ def evaluate(
     test: Annotated[Path | None, typer.Option(help="Events to be found, in the same form.")] = None,
     valid: Annotated[Path | None, typer.Option(help="Events to choose by; without it a part of --train is cut off for that.")] = None,
     data: Annotated[str | None, typer.Option(metavar="PATH_OR_URL", help="A MovieLens folder, archive or address instead.")] = None,
-    split: Annotated[SplitName, typer.Option(help="How --data is divided.")] = "time",
+    split: Annotated[AnySplit, typer.Option(help="How --data is divided.")] = "time",
     models: Annotated[
         str, typer.Option(help="Names with commas; `default` is chosen as an instance would. Popular and item-kNN are always compared.")
     ] = DEFAULT,
@@ -88,7 +88,7 @@ def compare(given: Given, contenders: Mapping[str, Prepare], *, source: str, see
     return make_report(contest, entries, source=source, split=split, notes=given.notes, seed=seed), entries[0].recommender
 
 
-def divided(whole: Interactions, split: SplitName, *, seed: int, protocol: Protocol | None = None) -> Given:
+def divided(whole: Interactions, split: AnySplit, *, seed: int, protocol: Protocol | None = None) -> Given:
     """The test that this split of a data set makes. Raises `CannotSplit`."""
     made = divide(whole, split, seed=seed)
     return Given(made, None, protocol or PROTOCOLS[split], f"{split}: {DESCRIPTIONS[split]}", np.unique(made.test.rows), ())
@@ -120,7 +120,7 @@ def _given(
     data: str | None,
     files: tuple[Path | None, Path | None, Path | None],
     *,
-    split: SplitName,
+    split: AnySplit,
     protocol: Protocol | None,
     values: Values,
     seed: int,

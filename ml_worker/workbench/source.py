@@ -11,17 +11,28 @@ from datasets.importing import opened
 from datasets.report import Tally
 from datasets.rows import ItemRow
 from ml_worker.dataset import strength
+from ml_worker.evaluation.cold import cold_items, cold_users
 from ml_worker.evaluation.splits import Protocol, Split, at_random, by_time, leave_last_out, replay
 from ml_worker.recommenders.base import Progress
 from ml_worker.recommenders.interactions import Interactions
 
 SplitName = Literal["time", "last", "random", "replay"]
-PROTOCOLS: Mapping[SplitName, Protocol] = {"time": "future", "last": "next", "random": "random", "replay": "future"}
-DESCRIPTIONS: Mapping[SplitName, str] = {
+AnySplit = Literal["time", "last", "random", "replay", "cold-items", "cold-users"]
+PROTOCOLS: Mapping[AnySplit, Protocol] = {
+    "time": "future",
+    "last": "next",
+    "random": "random",
+    "replay": "future",
+    "cold-items": "random",
+    "cold-users": "future",
+}
+DESCRIPTIONS: Mapping[AnySplit, str] = {
     "time": "the last fifth of all ratings by time",
     "last": "the last of each user",
     "random": "a random fifth of each user's",
     "replay": "the last fifth by time, one question for each, asked with the history up to it",
+    "cold-items": "a tenth of the items without any event, to be found among themselves",
+    "cold-users": "a tenth of the users not learnt from, asked with 0, 1, 2, 4 and 8 of their events",
 }
 MOST_REPLAYED = 20_000
 
@@ -50,7 +61,7 @@ def read_interactions(source: str, *, progress: Progress) -> Interactions:
     return replace(whole, item_features=_features(films, whole.item_ids))
 
 
-def divide(interactions: Interactions, split: SplitName, *, seed: int) -> Split:
+def divide(interactions: Interactions, split: AnySplit, *, seed: int) -> Split:
     """The split of this name. Raises `CannotSplit`."""
     if split == "time":
         return by_time(interactions)
@@ -58,6 +69,10 @@ def divide(interactions: Interactions, split: SplitName, *, seed: int) -> Split:
         return leave_last_out(interactions)
     if split == "random":
         return at_random(interactions, seed=seed)
+    if split == "cold-items":
+        return cold_items(interactions, seed=seed)
+    if split == "cold-users":
+        return cold_users(interactions, seed=seed)
     return replay(interactions, most=MOST_REPLAYED, seed=seed)
 
 

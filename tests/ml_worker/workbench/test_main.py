@@ -141,7 +141,7 @@ def test_options_that_do_not_go_together_are_refused(arguments, sentence):
         run("evaluate", *arguments)
 
 
-@pytest.mark.parametrize("split", ["time", "last", "random", "replay"])
+@pytest.mark.parametrize("split", ["time", "last", "random", "replay", "cold-items", "cold-users"])
 def test_a_data_set_is_divided_every_way(dataset, tmp_path, split):
     result = run("evaluate", "--data", dataset, "--split", split, "--models", "popular", "--report", tmp_path / "r.json")
     assert f"{split}: " in result.stdout
