@@ -48,26 +48,19 @@ WHERE NOT item.is_hidden AND {condition} AND """
 _REST: LiteralString = """
       AND (%(user_id)s::text IS NULL OR %(include_seen)s OR NOT EXISTS (
               SELECT 1 FROM interactions WHERE interactions.user_id = %(user_id)s AND interactions.item_id = item.id))
-ORDER BY (led_by IS NULL), {order}, item.id OFFSET %(offset)s LIMIT %(count)s
+ORDER BY (led_by IS NULL), score DESC, item.id OFFSET %(offset)s LIMIT %(count)s
 """
-
-_POPULAR: LiteralString = (
-    _ENTRY.replace("{score}", "coalesce(interaction_count, 0)::float8").replace("{condition}", "true")
-    + WANTED
-    + _REST.replace("{order}", "score DESC")
-)
-_TRENDING: LiteralString = (
-    _ENTRY.replace("{score}", "coalesce(velocity, 0)").replace("{condition}", "score > 0") + WANTED + _REST.replace("{order}", "score DESC")
-)
-# What is announced but not released is not recommended.
-_NEWEST: LiteralString = (
-    _ENTRY.replace("{score}", "extract(epoch FROM coalesce(released_at, items.created_at))::float8").replace(
-        "{condition}", "coalesce(item.released_at, item.created_at) <= clock_timestamp()"
-    )
-    + WANTED
-    + _REST.replace("{order}", "score DESC")
-)
-_SQL: Final[dict[Chart, LiteralString]] = {"popular": _POPULAR, "trending": _TRENDING, "newest": _NEWEST}
+_RELEASED: LiteralString = "coalesce(item.released_at, item.created_at) <= clock_timestamp()"
+"""What is announced but not released is not recommended as new."""
+_SCORED: Final[dict[Chart, tuple[LiteralString, LiteralString]]] = {
+    "popular": ("coalesce(interaction_count, 0)::float8", "true"),
+    "trending": ("coalesce(velocity, 0)", "score > 0"),
+    "newest": ("extract(epoch FROM coalesce(released_at, items.created_at))::float8", _RELEASED),
+}
+_SQL: Final[dict[Chart, LiteralString]] = {
+    chart: _ENTRY.replace("{score}", score).replace("{condition}", condition) + WANTED + _REST
+    for chart, (score, condition) in _SCORED.items()
+}
 _SOURCES: Final[dict[Chart, Source]] = {"popular": "popular", "trending": "trending", "newest": "new"}
 
 
