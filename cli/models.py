@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
@@ -20,7 +20,7 @@ from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, ope
 from core.audit import Action
 from core.bundles import BundleRefused
 from core.messages import ImportModelPayload, RefreshListsPayload
-from core.model_versions import PromotionRefused, Status
+from core.model_versions import ByHand, PromotionRefused, Status
 from core.places import ArtifactsUnavailable
 from core.settings import CoreSettings
 from core.statement import Row, Statement, first_or_none
@@ -118,14 +118,11 @@ def promote_command(
     with connected() as connection, connection.transaction():
         model_versions.lock().run(connection)
         version, live = _find(connection, version_id), model_versions.find_live().run(connection)
-        _allow(lambda: model_versions.check_promotion(version, force=force, reason=reason))
+        decided = _allowed(lambda: model_versions.promotion(version, live, force=force, reason=reason))
         _check_artifact(store, version)
-        replaced_id = live["id"] if live else None
-        why = f"promoted by hand: {reason}" if reason else "promoted by hand"
-        _run(connection, model_versions.go_live(version_id, replaced_id=replaced_id, reason=why, otherwise=why))
-        details = {"force": force, "reason": reason, "status": version["status"], "gate": version["gate"].get("verdict")}
-        _finish(connection, "model.promote", version_id, details | {"replaced": replaced_id}, refresh=refresh)
-    out.print(f"Version {version_id} is live{f' in place of {replaced_id}' if replaced_id else ''}.")
+        _do(connection, "model.promote", version_id, decided, refresh=refresh)
+    in_place = f" in place of {live['id']}" if live else ""
+    out.print(f"Version {version_id} is live{in_place}.")
 
 
 @app.command("rollback")
@@ -136,12 +133,11 @@ def rollback_command(*, reason: Reason = None, refresh: Refresh = True) -> None:
         model_versions.lock().run(connection)
         live = model_versions.find_live().run(connection)
         before = model_versions.find(live["replaced_id"] or 0).run(connection) if live else None
-        _allow(lambda: model_versions.check_rollback(live, before))
+        decided = _allowed(lambda: model_versions.rollback(live, before, reason=reason))
         assert live is not None
         assert before is not None
         _check_artifact(store, before)
-        _run(connection, model_versions.roll_back(live))
-        _finish(connection, "model.rollback", before["id"], {"reason": reason, "replaced": live["id"]}, refresh=refresh)
+        _do(connection, "model.rollback", before["id"], decided, refresh=refresh)
     out.print(f"Version {before['id']} is live again in place of {live['id']}.")
 
 
@@ -224,20 +220,17 @@ def _check_artifact(store: ArtifactStore, version: Row) -> dict[str, bytes]:
         raise Refusal(f"version {version['id']} cannot be read from the artifact store: {error}") from error
 
 
-def _allow(check: Callable[[], None]) -> None:
+def _allowed(decide: Callable[[], ByHand]) -> ByHand:
     try:
-        check()
+        return decide()
     except PromotionRefused as error:
         raise Refusal(str(error)) from None
 
 
-def _run(connection: Connection[Any], statements: Iterable[Statement[None]]) -> None:
-    for statement in statements:
+def _do(connection: Connection[Any], action: Action, version_id: int, decided: ByHand, *, refresh: bool) -> None:
+    for statement in decided.statements:
         statement.run(connection)
-
-
-def _finish(connection: Connection[Any], action: Action, version_id: int, details: dict[str, Any], *, refresh: bool) -> None:
-    deeds.remember(connection, action, f"model:{version_id}", details)
+    deeds.remember(connection, action, f"model:{version_id}", decided.details)
     if refresh:
         tasks.submit(RefreshListsPayload(), owner=person()).run(connection)
 

@@ -141,18 +141,48 @@ def go_live(version_id: int, *, replaced_id: int | None, reason: str | None, oth
 _RESTORE = "UPDATE model_versions SET status = 'live', status_reason = %(reason)s, live_at = clock_timestamp() WHERE id = %(id)s"
 
 
-def roll_back(live: Row) -> tuple[Statement[None], ...]:
-    """Put back what the live version replaced; what *that* one replaced stays known, so that one can go further back."""
-    restored = live["replaced_id"]
-    return (
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What somebody decided: the statements that make it so, and what the audit trail keeps of it."""
+
+    statements: tuple[Statement[None], ...]
+    details: dict[str, Any]
+
+
+def promotion(version: Row, live: Row | None, *, force: bool, reason: str | None) -> ByHand:
+    """Put this version live by hand, in place of the live one. Raises `PromotionRefused`."""
+    _check_promotion(version, force=force, reason=reason)
+    replaced_id = live["id"] if live else None
+    why = f"promoted by hand: {reason}" if reason else "promoted by hand"
+    details = {
+        "force": force,
+        "reason": reason,
+        "status": version["status"],
+        "gate": version["gate"].get("verdict"),
+        "replaced": replaced_id,
+    }
+    return ByHand(go_live(version["id"], replaced_id=replaced_id, reason=why, otherwise=why), details)
+
+
+def rollback(live: Row | None, before: Row | None, *, reason: str | None) -> ByHand:
+    """Put back `before`, which the live version replaced; what *that* one replaced stays known, so that one can go further back.
+
+    Raises `PromotionRefused` if there is nothing to go back to.
+    """
+    if live is None or before is None:
+        name = "no version is live" if live is None else f"version {live['id']} replaced none"
+        raise PromotionRefused("nothing_before", f"there is nothing to go back to: {name}")
+    if before["artifact"] is None:
+        raise PromotionRefused("no_artifact", f"the arrays of version {before['id']} are no longer kept; promote another version")
+    statements = (
         lock(),
-        Statement(_RETIRE, {"id": live["id"], "reason": f"rolled back to version {restored}"}, nothing),
-        Statement(_RESTORE, {"id": restored, "reason": f"restored by a rollback from version {live['id']}"}, nothing),
+        Statement(_RETIRE, {"id": live["id"], "reason": f"rolled back to version {before['id']}"}, nothing),
+        Statement(_RESTORE, {"id": before["id"], "reason": f"restored by a rollback from version {live['id']}"}, nothing),
     )
+    return ByHand(statements, {"reason": reason, "replaced": live["id"]})
 
 
-def check_promotion(version: Row, *, force: bool, reason: str | None) -> None:
-    """Raise `PromotionRefused` unless somebody may put this version live by hand."""
+def _check_promotion(version: Row, *, force: bool, reason: str | None) -> None:
     name = f"version {version['id']}"
     if version["status"] == "live":
         raise PromotionRefused("is_live", f"{name} is live already")
@@ -164,15 +194,6 @@ def check_promotion(version: Row, *, force: bool, reason: str | None) -> None:
         raise PromotionRefused(
             "was_refused", f"the gate refused {name}: {version['status_reason']}; force it, with a reason, if you know better"
         )
-
-
-def check_rollback(live: Row | None, before: Row | None) -> None:
-    """Raise `PromotionRefused` unless there is a version to go back to; `before` is what the live one replaced."""
-    if live is None or before is None:
-        name = "no version is live" if live is None else f"version {live['id']} replaced none"
-        raise PromotionRefused("nothing_before", f"there is nothing to go back to: {name}")
-    if before["artifact"] is None:
-        raise PromotionRefused("no_artifact", f"the arrays of version {before['id']} are no longer kept; promote another version")
 
 
 # What is live and what it replaced is kept whatever its age: a rollback must be possible at any time.

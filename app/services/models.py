@@ -1,7 +1,7 @@
 """The registry of trained models: shown, compared, and by hand put live or taken back."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ from app.errors import RequestInvalid
 from app.model_errors import ModelNotFound, ModelNotPromotable, ModelRefusedByGate
 from core import model_versions, tasks
 from core.artifacts import ArtifactDamaged, ArtifactNotFound, ArtifactStore, StoredFile
+from core.audit import Action
 from core.messages import RefreshListsPayload
-from core.model_versions import PromotionRefused, Status
+from core.model_versions import ByHand, PromotionRefused, Status
 from core.statement import Row
 
 
@@ -89,21 +90,9 @@ async def promote(
     """
     await model_versions.lock().run_async(connection)
     version, live = await get_model(connection, version_id), await model_versions.find_live().run_async(connection)
-    _allow(lambda: model_versions.check_promotion(version, force=force, reason=reason))
+    decided = _allowed(lambda: model_versions.promotion(version, live, force=force, reason=reason))
     await _check_artifact(artifacts, version)
-    replaced_id = live["id"] if live else None
-    why = f"promoted by hand: {reason}" if reason else "promoted by hand"
-    for statement in model_versions.go_live(version_id, replaced_id=replaced_id, reason=why, otherwise=why):
-        await statement.run_async(connection)
-    details = {
-        "force": force,
-        "reason": reason,
-        "status": version["status"],
-        "gate": version["gate"].get("verdict"),
-        "replaced": replaced_id,
-    }
-    await actor.did("model.promote", f"model:{version_id}", details).run_async(connection)
-    return await _changed(connection, version_id, replaced_id=replaced_id, refresh_lists=refresh_lists, actor=actor)
+    return await _do(connection, "model.promote", version_id, decided, refresh_lists=refresh_lists, actor=actor)
 
 
 async def roll_back(
@@ -113,15 +102,10 @@ async def roll_back(
     await model_versions.lock().run_async(connection)
     live = await model_versions.find_live().run_async(connection)
     before = await model_versions.find(live["replaced_id"] or 0).run_async(connection) if live else None
-    _allow(lambda: model_versions.check_rollback(live, before))
-    assert live is not None
+    decided = _allowed(lambda: model_versions.rollback(live, before, reason=reason))
     assert before is not None
     await _check_artifact(artifacts, before)
-    for statement in model_versions.roll_back(live):
-        await statement.run_async(connection)
-    details = {"reason": reason, "replaced": live["id"]}
-    await actor.did("model.rollback", f"model:{before['id']}", details).run_async(connection)
-    return await _changed(connection, before["id"], replaced_id=live["id"], refresh_lists=refresh_lists, actor=actor)
+    return await _do(connection, "model.rollback", before["id"], decided, refresh_lists=refresh_lists, actor=actor)
 
 
 async def _check_artifact(artifacts: ArtifactStore, version: Row) -> None:
@@ -134,9 +118,9 @@ async def _check_artifact(artifacts: ArtifactStore, version: Row) -> None:
 _PROBLEMS: Final = {"was_refused": ModelRefusedByGate}
 
 
-def _allow(check: Any) -> None:
+def _allowed(decide: Callable[[], ByHand]) -> ByHand:
     try:
-        check()
+        return decide()
     except PromotionRefused as error:
         if error.code == "no_reason":
             raise RequestInvalid.because("reason", str(error)) from None
@@ -144,10 +128,16 @@ def _allow(check: Any) -> None:
         raise _PROBLEMS.get(error.code, ModelNotPromotable)(f"{told[0].upper()}{told[1:]}.") from None
 
 
-async def _changed(connection: AsyncConnection[Any], live_id: int, *, replaced_id: int | None, refresh_lists: bool, actor: Actor) -> Change:
+async def _do(
+    connection: AsyncConnection[Any], action: Action, version_id: int, decided: ByHand, *, refresh_lists: bool, actor: Actor
+) -> Change:
+    """Do what was decided, after which this version is live, and remember it."""
+    for statement in decided.statements:
+        await statement.run_async(connection)
+    await actor.did(action, f"model:{version_id}", decided.details).run_async(connection)
     task_id = None
     if refresh_lists:
-        statement = tasks.submit(RefreshListsPayload(), owner=actor.account_id, correlation_id=actor.correlation_id)
-        submitted = await statement.run_async(connection)
+        asked = tasks.submit(RefreshListsPayload(), owner=actor.account_id, correlation_id=actor.correlation_id)
+        submitted = await asked.run_async(connection)
         task_id = submitted.id if submitted else None
-    return Change(await get_model(connection, live_id), replaced_id, task_id)
+    return Change(await get_model(connection, version_id), decided.details["replaced"], task_id)
