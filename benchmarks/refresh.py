@@ -18,8 +18,8 @@ from benchmarks.product import load, publish
 from benchmarks.servers import fresh_database
 from core.artifacts import ArtifactStore
 from core.database import make_pool, transaction
-from core.lists import ComputedList, write_many
-from ml_worker.ranking import Ranker, make_ranker
+from core.lists import write_many
+from ml_worker.ranking import make_ranker
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.selection import best_first
 from ml_worker.registry import Registry
@@ -59,7 +59,7 @@ def _case(other: Other, *, is_stored: bool) -> Prepare:
 
             def ours() -> float:
                 started = time.perf_counter()
-                made = [one for start in range(0, users, BATCH) for one in _compute(ranker, interactions, start, min(start + BATCH, users))]
+                made = list(ranker.compute_many(interactions.user_ids[:users], report=lambda _done: None).values())
                 if is_stored:
                     with transaction(pool) as writing:
                         write_many(writing, made)
@@ -75,12 +75,12 @@ def _case(other: Other, *, is_stored: bool) -> Prepare:
     return prepare
 
 
-def _compute(ranker: Ranker, interactions: Interactions, start: int, stop: int) -> list[ComputedList]:
-    return list(ranker.compute(interactions.user_ids[start:stop]).values())
-
-
 def _bare(interactions: Interactions) -> Callable[[int], None]:
-    """Histories times weights as a dense product in batches, and the best of each row: nothing is read, explained or stored."""
+    """Histories times weights as a dense product in batches, and the best of each row: nothing is read, explained or stored.
+
+    The shapes are those of the model the other side serves. That may do less: of its weights 200 a row are not 0, and it multiplies only
+    what histories hold. The dense product is what a library of linear algebra does with these arrays, so it stays the limit.
+    """
     items = len(interactions.item_ids)
     weights = np.random.default_rng(0).standard_normal((items, items), dtype=np.float32)
     matrix = interactions.histories().matrix

@@ -1,6 +1,7 @@
 """Makes lists: live histories through a model, put in order for the request, with a reason for every entry."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -8,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
-from scipy.sparse import csr_matrix
 
 from core import experiments
 from core.database import Pool, transaction
@@ -28,7 +28,7 @@ from ml_worker.recommenders.selection import NOT_OFFERED, best_first, best_of
 from ml_worker.registry import ModelUnusable, Registry, ServedModel
 from ml_worker.settings import WorkerSettings
 
-TILE_ROWS: Final = 256
+USERS_PER_BATCH: Final = 256
 POOL: Final = 4
 """Diversity and caps choose among so many times more than are asked for."""
 
@@ -97,32 +97,45 @@ class Ranker:
 
         Raises `NoModel`, before the first training for instance.
         """
-        with transaction(self.pool) as connection:
-            experiment = experiments.running().run(connection)
-        if experiment is None:
-            return self._compute(user_ids, Arm(), Origin("personal"))
+        return _ranked(self._looks(user_ids))
+
+    def compute_many(self, user_ids: Sequence[str], *, report: Callable[[int], None]) -> dict[str, ComputedList]:
+        """`compute` for thousands, in batches: while one is ranked, the histories of the next are read.
+
+        `report` is told how many users are done, and may raise to stop the work. Raises `NoModel`.
+        """
+        batches = [user_ids[start : start + USERS_PER_BATCH] for start in range(0, len(user_ids), USERS_PER_BATCH)]
         made: dict[str, ComputedList] = {}
-        for number, arm in enumerate(experiment.arms):
-            members = [user_id for user_id in user_ids if experiment.arm_of(user_id) == number]
-            chosen = replace(
-                self,
-                new_share=self.new_share if arm.new_share is None else arm.new_share,
-                diversity=self.diversity if arm.diversity is None else arm.diversity,
-            )
-            made |= chosen._compute(members, arm, Origin("personal", experiment_id=experiment.id, arm=number)) if members else {}
+        with ThreadPoolExecutor(1, thread_name_prefix="histories") as reader:
+            coming = [reader.submit(self._looks, batch) for batch in batches[:1]]
+            for number in range(len(batches)):
+                report(number * USERS_PER_BATCH)
+                looks = coming.pop().result()
+                coming += [reader.submit(self._looks, batch) for batch in batches[number + 1 : number + 2]]
+                made |= _ranked(looks)
         return made
 
-    def _compute(self, user_ids: Sequence[str], arm: Arm, origin: Origin) -> dict[str, ComputedList]:
+    def _looks(self, user_ids: Sequence[str]) -> list["_Look"]:
+        """What is to be ranked, for each arm of the running experiment that has any of the users."""
         with transaction(self.pool) as connection:
-            model, read_at = self._model_of(connection, arm), _now(connection)
-            view = self._view(connection, model, user_ids, read_at)
-        read = view.read
-        step = max(1, min(TILE_ROWS, TILE_SCORES // max(1, len(view.catalogue.item_ids))))
-        origin = replace(origin, model_version_id=model.version_id)
-        made: dict[str, ComputedList] = {}
-        for start in range(0, len(read.user_ids), step):
-            made |= self._tile(view, slice(start, min(start + step, len(read.user_ids))), origin)
-        return made
+            experiment = experiments.running().run(connection)
+            if experiment is None:
+                return [self._look(connection, user_ids, Arm(), Origin("personal"))]
+            looks = []
+            for number, arm in enumerate(experiment.arms):
+                members = [user_id for user_id in user_ids if experiment.arm_of(user_id) == number]
+                chosen = replace(
+                    self,
+                    new_share=self.new_share if arm.new_share is None else arm.new_share,
+                    diversity=self.diversity if arm.diversity is None else arm.diversity,
+                )
+                origin = Origin("personal", experiment_id=experiment.id, arm=number)
+                looks += [chosen._look(connection, members, arm, origin)] if members else []
+        return looks
+
+    def _look(self, connection: Connection[Any], user_ids: Sequence[str], arm: Arm, origin: Origin) -> "_Look":
+        model, read_at = self._model_of(connection, arm), _now(connection)
+        return _Look(self, self._view(connection, model, user_ids, read_at), replace(origin, model_version_id=model.version_id))
 
     def _model_of(self, connection: Connection[Any], arm: Arm) -> ServedModel:
         """The model of an arm; the live one where that cannot be loaded any more, as the list then says."""
@@ -176,14 +189,14 @@ class Ranker:
     ) -> Ranking:
         """One ranking with its diversity and its share of new items, as long as before or, by new ones, longer."""
         if self.diversity:
-            ranking = _diverse(ranking, view.catalogue.categories, self.diversity)
+            ranking = reranking.mixed(ranking, view.catalogue.categories, self.diversity)
         if not (self.new_share and view.is_new.any()):
             return ranking
         if reranking.keeps_share(view.is_new[ranking.items], share=self.new_share, count=self.list_length):
             return ranking
         fresh = _new_first(view, view.is_new, scores, profile, seen)
         order = reranking.with_share(ranking.items.tolist(), fresh, share=self.new_share, count=self.list_length)
-        return _reordered(ranking, scores, order)
+        return reranking.reordered(ranking, scores, order)
 
     def _answer(self, view: _View, payload: RankPayload) -> Ranked:
         wanted, catalogue, histories = payload.narrowing, view.catalogue, view.read.histories
@@ -211,7 +224,7 @@ class Ranker:
         fresh = _new_first(view, view.is_new & allowed, scores[0], profile, seen) if share and wanted.max_per_category is None else []
         order = reranking.with_share(order, fresh, share=share, count=count)[wanted.offset :]
         hints = (f"nothing was released or added in the last {self.new_days:g} days",) if wanted.new_share and not fresh else ()
-        shown = _reordered(ranking, scores[0], order)
+        shown = reranking.reordered(ranking, scores[0], order)
         entries = view.explained(Chosen(histories, shown.items[None, :], shown.scores[None, :], profile[None, :], np.array([is_personal])))
         origin = Origin(payload.surface, view.model.version_id)
         return Ranked(_list(view, 0, origin, entries[0], is_cold=not is_personal), hints)
@@ -230,6 +243,25 @@ class Ranker:
         if model is None:
             raise NoModel("no_model", "no model has been trained yet: submit a `train` task first")
         return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Users whose histories were read, how their lists are to be made, and what these shall say of where they came from."""
+
+    ranker: Ranker
+    view: _View
+    origin: Origin
+
+
+def _ranked(looks: Sequence[_Look]) -> dict[str, ComputedList]:
+    made: dict[str, ComputedList] = {}
+    for look in looks:
+        count, items = len(look.view.read.user_ids), len(look.view.catalogue.item_ids)
+        step = max(1, min(USERS_PER_BATCH, TILE_SCORES // max(1, items)))
+        for start in range(0, count, step):
+            made |= look.ranker._tile(look.view, slice(start, min(start + step, count)), look.origin)
+    return made
 
 
 def _now(connection: Connection[Any]) -> datetime:
@@ -271,18 +303,6 @@ def _new_first(
     turns = np.concatenate([2 * np.arange(len(scored)), 2 * np.arange(len(strangers)) + 1])
     merged: list[int] = np.concatenate([scored, strangers])[np.argsort(turns, kind="stable")].tolist()
     return merged
-
-
-def _diverse(ranking: Ranking, categories: csr_matrix, diversity: float) -> Ranking:
-    order = reranking.diverse(ranking.items, ranking.scores, categories, diversity=diversity, count=len(ranking.items))
-    return Ranking(ranking.items[order], ranking.scores[order])
-
-
-def _reordered(ranking: Ranking, scores: NDArray[np.float32], order: Sequence[int]) -> Ranking:
-    items = np.array(order, dtype=np.int32)
-    shown = scores[items]
-    least = ranking.scores.min() if len(ranking.scores) else np.float32(0)
-    return Ranking(items, np.where(np.isfinite(shown), shown, least).astype(np.float32))
 
 
 def _list(view: _View, row: int, origin: Origin, entries: Entries, *, is_cold: bool) -> ComputedList:

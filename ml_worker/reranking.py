@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
+from ml_worker.recommenders.base import Ranking
+
 
 def diverse(items: NDArray[np.int32], scores: NDArray[np.float32], features: csr_matrix, *, diversity: float, count: int) -> list[int]:
     """The positions of `count` of the items, chosen by maximal marginal relevance (Carbonell and Goldstein 1998), best first.
@@ -91,3 +93,17 @@ def led_by(scores: NDArray[np.float32], matches: NDArray[np.bool_]) -> NDArray[n
         return scores
     lift = float(finite.max() - finite.min()) + 1.0
     return np.where(matches, scores + np.float32(lift), scores).astype(np.float32)
+
+
+def mixed(ranking: Ranking, categories: csr_matrix, diversity: float) -> Ranking:
+    """The whole ranking in the order of `diverse`."""
+    order = diverse(ranking.items, ranking.scores, categories, diversity=diversity, count=len(ranking.items))
+    return Ranking(ranking.items[order], ranking.scores[order])
+
+
+def reordered(ranking: Ranking, scores: NDArray[np.float32], order: Sequence[int]) -> Ranking:
+    """Items in another order with their scores [all items]; those without one get the least of the ranking."""
+    items = np.array(order, dtype=np.int32)
+    shown = scores[items]
+    least = ranking.scores.min() if len(ranking.scores) else np.float32(0)
+    return Ranking(items, np.where(np.isfinite(shown), shown, least).astype(np.float32))

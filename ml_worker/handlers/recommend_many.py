@@ -8,8 +8,6 @@ from core.messages import RecommendManyPayload
 from ml_worker.handlers.base import Answer, Context, Handler, Job, Product, no_model
 from ml_worker.ranking import NoModel
 
-USERS_PER_BATCH = 256
-
 
 def run(jobs: Sequence[Job[RecommendManyPayload]], context: Context) -> list[Answer]:
     """Compute in batches of users, reporting progress after each."""
@@ -21,10 +19,11 @@ def run(jobs: Sequence[Job[RecommendManyPayload]], context: Context) -> list[Ans
 
 def _compute(payload: RecommendManyPayload, context: Context) -> Product:
     user_ids = list(dict.fromkeys(payload.user_ids))
-    made: dict[str, ComputedList] = {}
-    for start in range(0, len(user_ids), USERS_PER_BATCH):
-        context.progress(start / len(user_ids), f"{start:,} of {len(user_ids):,} users")
-        made |= context.ranker.compute(user_ids[start : start + USERS_PER_BATCH])
+
+    def report(done: int) -> None:
+        context.progress(done / len(user_ids), f"{done:,} of {len(user_ids):,} users")
+
+    made = context.ranker.compute_many(user_ids, report=report)
     items = [_told(user_id, made.get(user_id)) for user_id in user_ids]
     return Product({"user_count": len(user_ids), "list_count": len(made), "items": items}, lists=tuple(made.values()))
 

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 from core.database import transaction
-from core.lists import ComputedList
 from core.messages import RefreshShardPayload
 from ml_worker import dataset
 from ml_worker.handlers.base import Answer, Context, Handler, Job, Product, no_model
 from ml_worker.ranking import NoModel
-
-USERS_PER_BATCH = 256
 
 
 def run(jobs: Sequence[Job[RefreshShardPayload]], context: Context) -> list[Answer]:
@@ -23,11 +20,12 @@ def run(jobs: Sequence[Job[RefreshShardPayload]], context: Context) -> list[Answ
 def _refresh(payload: RefreshShardPayload, context: Context) -> Product:
     with transaction(context.pool) as connection:
         user_ids = dataset.read_shard(connection, shard=payload.shard, shard_count=payload.shard_count)
-    made: list[ComputedList] = []
-    for start in range(0, len(user_ids), USERS_PER_BATCH):
-        context.progress(start / len(user_ids), f"{start:,} of {len(user_ids):,} users")
-        made.extend(context.ranker.compute(user_ids[start : start + USERS_PER_BATCH]).values())
-    return Product({"user_count": len(user_ids), "list_count": len(made)}, lists=tuple(made))
+
+    def report(done: int) -> None:
+        context.progress(done / len(user_ids), f"{done:,} of {len(user_ids):,} users")
+
+    made = context.ranker.compute_many(user_ids, report=report)
+    return Product({"user_count": len(user_ids), "list_count": len(made)}, lists=tuple(made.values()))
 
 
 HANDLER = Handler(payload=RefreshShardPayload, run=run)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 MANY_USERS: Final = 64
-"""So many at once are answered from the weights as a dense matrix."""
+"""Reasons for so many at once are looked up in the weights as a dense matrix."""
 DENSE_CELLS: Final = 1 << 24
 """As long as that has at most so many cells (64 MB); it is made when it is first wanted, and stays with the model."""
 
@@ -27,9 +27,12 @@ class Effects:
         return self._dense is not None
 
     def scores(self, said: csr_matrix, behind: NDArray[np.float32]) -> NDArray[np.float32]:
-        """x·B for the rows x of `said` [users × items], and `behind` [items] added to each."""
-        dense = self._wanted_dense(said.shape[0])
-        scores: NDArray[np.float32] = (said @ self.weights).toarray() if dense is None else said @ dense
+        """x·B for the rows x of `said` [users × items], and `behind` [items] added to each.
+
+        The sparse product, also for many: the dense one waits for memory, more so where other processes use it too.
+        """
+        self._prepare_for(said.shape[0])
+        scores: NDArray[np.float32] = (said @ self.weights).toarray()
         scores += behind
         return scores
 
@@ -45,7 +48,7 @@ class Effects:
         found = np.zeros((*ranked.shape, len(place)), dtype=np.float32)
         if not found.size:
             return found
-        dense = self._dense  # made by the scores of many; for reasons of a few it is not worth it
+        dense = self._dense  # made where many were ranked; for the reasons of a few it is not worth it
         if dense is None:
             self._scatter(found, matrix, said, ranked)
             return found
@@ -68,9 +71,9 @@ class Effects:
         users = of_user[entry]
         found[users, ranks, entry - matrix.indptr[users]] = rows.data[kept] * said[entry]
 
-    def _wanted_dense(self, users: int) -> NDArray[np.float32] | None:
-        if self._dense is None and users >= MANY_USERS and np.prod(self.weights.shape, dtype=np.int64) <= DENSE_CELLS:
-            with self._lock:
-                if self._dense is None:
-                    self._dense = np.ascontiguousarray(self.weights.toarray(), dtype=np.float32)
-        return self._dense if users >= MANY_USERS else None
+    def _prepare_for(self, users: int) -> None:
+        if users < MANY_USERS or self.is_dense or np.prod(self.weights.shape, dtype=np.int64) > DENSE_CELLS:
+            return
+        with self._lock:
+            if self._dense is None:
+                self._dense = np.ascontiguousarray(self.weights.toarray(), dtype=np.float32)
