@@ -63,6 +63,8 @@ class Data(_Frozen):
 
     users: int
     items: int
+    offered_items: int
+    """How many of them may be in a list: all, unless the split asks about some alone."""
     interactions: int
     questions: int
     questions_without_history: int
@@ -100,6 +102,7 @@ def _data(split: Split, contest: Contest) -> Data:
     return Data(
         users=len(np.unique(split.train.users)),
         items=len(split.train.item_ids),
+        offered_items=len(split.train.item_ids) if split.among is None else int(np.count_nonzero(split.among)),
         interactions=len(split.train),
         questions=len(split.test),
         questions_without_history=int(np.count_nonzero(~contest.has_history)),

@@ -64,11 +64,12 @@ def markdown(report: Report) -> list[str]:
     """The lines of the report as Markdown."""
     data = report.data
     asked = f"{data.questions:,} questions to {data.asked_users:,} users"
+    offered = "Full catalogue" if data.offered_items == data.items else f"Only {data.offered_items:,} of the items offered"
     return [
         f"# {report.source}",
         "",
         f"{report.made_at:%Y-%m-%d}. Split: {report.split}. Learnt from {data.interactions:,} interactions of {data.users:,} users with a "
-        f"catalogue of {data.items:,} items; {asked}, {data.held_out:,} items to find. Full catalogue, nothing the user had before. "
+        f"catalogue of {data.items:,} items; {asked}, {data.held_out:,} items to find. {offered}, nothing the user had before. "
         f"Brackets: 95 % bootstrap interval over users (seed {report.seed}).",
         "",
         *(f"* {note}" for note in (*report.notes, *choices(report))),

@@ -147,6 +147,7 @@ def test_a_data_set_is_divided_every_way(dataset, tmp_path, split):
     assert f"{split}: " in result.stdout
     report = Report.model_validate_json((tmp_path / "r.json").read_text())
     assert [model.name for model in report.models] == ["popular", "item_knn"]
+    assert (report.data.offered_items < report.data.items) == (split == "cold-items")
     assert 0.01 < report.models[0].metrics["ndcg@10"].mean < 0.9
     assert 0.2 < report.models[0].metrics["diversity@10"].mean < 0.8  # by genres, of which half the pairs share none
 

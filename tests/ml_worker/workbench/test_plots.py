@@ -32,7 +32,7 @@ def model(name: str, level: float) -> ModelResult:
 
 @pytest.fixture
 def report() -> Report:
-    data = Data(users=1, items=1, interactions=1, questions=1, questions_without_history=0, asked_users=1, held_out=1)
+    data = Data(users=1, items=1, offered_items=1, interactions=1, questions=1, questions_without_history=0, asked_users=1, held_out=1)
     made_at = datetime(2026, 1, 1, tzinfo=UTC)
     models = [model("one", 0.3), model("another", 0.2)]
     return Report(made_at=made_at, source="x", split="random", notes=[], seed=0, data=data, models=models)
