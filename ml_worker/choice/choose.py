@@ -30,6 +30,8 @@ _DEEPEST: Final = 8
 _MIXES: Final = (0.3, 0.5, 0.75, 1.0)
 # Trials, weights and trees take these shares of the progress.
 _TRIALS, _WEIGHTS = 0.65, 0.75
+# With a second stage all parts are trained twice; so many budgets may have passed when that is done.
+_WHOLE: Final = 1.75
 # Little is held out, whatever the test holds: models are ranked differently on clearly thinner data.
 _SHARE: Final = 0.1
 
@@ -155,6 +157,8 @@ def _second_stage(trials: Trials, weights: Mapping[str, float], asked: tuple[Tas
     config = Rerank.Config(parts=parts, task=task, share=_SHARE, depth=_depth(trials.lesson.train), seed=seed)
     if not clock.has(1.0):
         return _Stage(config, "no time was left to try a second stage")
+    if not clock.has(_WHOLE - 2 * sum(tried.seconds for tried in trials.best.values()) / clock.budget):
+        return _Stage(config, "training the parts twice, for a second stage, would take too long")
     halves = trials.lesson.rows % 2
     if min(np.count_nonzero(halves), np.count_nonzero(1 - halves)) < 100:  # noqa: PLR2004
         return _Stage(config, f"{len(halves)} questions are too few to try a second stage")

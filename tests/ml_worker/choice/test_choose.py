@@ -81,6 +81,7 @@ def test_without_time_one_personal_model_and_popularity_are_tried(walks):
         pytest.param(Interactions.from_events(["a"] * 5, ["x"] * 5, [1] * 5, range(5)), id="one user, one item"),
         pytest.param(Interactions.from_events([*"aaabb"], [*"xyzxy"], [1] * 5, range(5)), id="five events"),
         pytest.param(Interactions.from_events([*"aabbcc"], [*"xyxyxy"], [1] * 6, [7] * 6), id="one second"),
+        pytest.param(Interactions.from_events([*"aabbcc"], [*"xyxyxy"], [1] * 6, [2**60, 1, 2, 3, 4, 2**40]), id="times to come"),
     ],
 )
 def test_of_little_data_something_is_chosen_that_can_be_trained(protocol, data):

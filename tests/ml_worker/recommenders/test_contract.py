@@ -250,6 +250,7 @@ class RecommenderContract:
             pytest.param(events([*"aab"], [*"xyx"], [1, 1, 1], catalogue=["1", "2", "zz"]), "y", id="items never met"),
             pytest.param(events([*"aab"], [*"xyx"], [1e-30, 1e-30, 1e-30]), "y", id="tiny weights"),
             pytest.param(events([*"aab"], [*"xyx"], [1e30, 1e30, 1e30]), "y", id="huge weights"),
+            pytest.param(Interactions.from_events([*"aab"], [*"xyx"], [1] * 3, [4_000_000_000, 2**60, -1]), "y", id="times to come"),
         ],
     )
     def test_odd_data_is_learnt_from(self, interactions, best):
