@@ -1,16 +1,14 @@
 """The one-shot steps of a deployment: secrets, seed and ready."""
 
 import shutil
-import threading
-from contextlib import contextmanager
-from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from typing import ClassVar
 
 import pytest
 
 from cli import deploy
 from cli.refusal import Refusal
+from tests.rigs.web import serving
 
 DATABASE_SETTINGS = ("SEED", "DATA", "DATA_FILE_ID", "DRIVE_ADDRESS")
 
@@ -70,25 +68,9 @@ def test_unusable_data_is_refused_in_a_sentence_and_nothing_is_asked_for(seed, t
 def test_data_comes_from_google_drive_by_its_id(seed, data, tmp_path, connection):
     (tmp_path / "web").mkdir()
     shutil.make_archive(str(tmp_path / "web" / "1AbCdEfGhIj"), "zip", data.parent, data.name)
-    files = partial(QuietFiles, directory=tmp_path / "web")
-    with serving(files) as url:
+    with serving(SimpleHTTPRequestHandler, directory=tmp_path / "web") as url:
         seed(DATA_FILE_ID="1AbCdEfGhIj", DRIVE_ADDRESS=f"{url}/{{}}.zip")
         assert count(connection, "items") == 2
-
-
-class QuietFiles(SimpleHTTPRequestHandler):
-    def log_message(self, *_arguments):
-        """Not into the output of the tests."""
-
-
-@contextmanager
-def serving(handler):
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -98,9 +80,6 @@ class Answering(BaseHTTPRequestHandler):
         left = self.statuses[self.path]
         self.send_response(left.pop(0) if len(left) > 1 else left[0])
         self.end_headers()
-
-    def log_message(self, *_arguments):
-        """Not into the output of the tests."""
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Files on Google Drive: which addresses are recognised, and what becomes of a download that does not work."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from datasets import drive
 from datasets.problems import DownloadFailed
 from datasets.rows import Progress
+from tests.rigs.web import serving
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -39,18 +39,11 @@ class Serving(BaseHTTPRequestHandler):
         if is_known:
             self.wfile.write(CONTENT[:1000] if self.path.endswith("cut") else CONTENT)
 
-    def log_message(self, *_arguments):
-        """Not into the output of the tests."""
-
 
 @pytest.fixture
 def address():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Serving) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/uc?id={{}}"
-        server.shutdown()
-        thread.join()
+    with serving(Serving) as url:
+        yield f"{url}/uc?id={{}}"
 
 
 def download(file_id, path, address, *, largest_bytes=1 << 20, on_progress=lambda _: None):

@@ -1,13 +1,13 @@
 """Downloads come from a real server on this machine, and end in a sentence when they cannot."""
 
 import contextlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from datasets.importing import import_dataset
 from datasets.problems import ArchiveUnreadable, DownloadFailed
+from tests.rigs.web import serving
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,19 +33,12 @@ class Handler(BaseHTTPRequestHandler):
                 for _ in range(50):
                     self.wfile.write(b"x" * 10_000)
 
-    def log_message(self, *_arguments):
-        """Not into the output of the tests."""
-
 
 @pytest.fixture
 def server(samples):
     handler = type("Serving", (Handler,), {"content": samples.zip(samples.csv).read_bytes()})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
+    with serving(handler) as url:
+        yield url
 
 
 @pytest.mark.parametrize("path", ["/data.zip?key=secret", "/moved"])

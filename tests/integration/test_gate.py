@@ -1,10 +1,5 @@
 """The gate at work: a broken model is refused, forced live under audit, and taken back until every list is what it was."""
 
-import os
-import secrets
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +9,9 @@ import httpx2
 import pytest
 from psycopg import Connection
 
+from tests.rigs.instance import at_work
 from tests.rigs.lists import stored
 
-PASSWORD = "a long enough password"
 BROKEN = {"algorithms": ["als"], "parameters": {"als": {"factors": 1, "iterations": 1, "regularization": 1e6}}}
 
 
@@ -39,17 +34,6 @@ class Instance:
     def __init__(self, client: httpx2.Client, connection: Connection[Any]) -> None:
         self._client = client
         self._connection = connection
-
-    def sign_in(self) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                answer = self._client.post("/auth/token", data={"username": "admin@example.com", "password": PASSWORD})
-                self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-                return
-            except httpx2.TransportError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
 
     def get(self, path: str) -> Any:
         return self._client.get(path).json()
@@ -82,29 +66,9 @@ class Instance:
 
 @pytest.fixture
 def instance(database_url: str, connection: Connection[Any], tastes: None, tmp_path: Path) -> Iterator[Instance]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url,
-        "ARTIFACTS_URL": str(tmp_path / "artifacts"),
-        "JWT_SECRET": secrets.token_hex(32),
-        "API_PORT": str(port),
-        "ADMIN_EMAIL": "admin@example.com",
-        "ADMIN_PASSWORD": PASSWORD,
-        "DISPATCHER": "off",  # and with it the schedules and the first training, which would be in the way
-    }
-    with (tmp_path / "log").open("wb") as log:
-        started = [subprocess.Popen([sys.executable, "-m", f"{name}.main"], env=environment, stderr=log) for name in ("app", "ml_worker")]
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=40) as client:
-            instance = Instance(client, connection)
-            instance.sign_in()
-            yield instance
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+    # Without a dispatcher the schedules and the first training, which would be in the way, stay away.
+    with at_work(database_url, tmp_path, DISPATCHER="off") as client:
+        yield Instance(client, connection)
 
 
 @pytest.mark.slow

@@ -1,15 +1,9 @@
 """One trace from a request over its task to the worker, as an OTLP collector receives it from real processes."""
 
 import gzip
-import os
-import secrets
-import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx2
@@ -17,8 +11,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from core.tracing import trace_id
+from tests.rigs.instance import at_work
+from tests.rigs.web import serving
 
-PASSWORD = "a long enough password"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -39,48 +34,15 @@ def collector() -> Iterator[tuple[str, list[tuple[str, str, str, str]]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", received
-        server.shutdown()
+    with serving(Collector) as address:
+        yield address, received
 
 
 @pytest.fixture
 def api(database_url: str, collector, tmp_path: Path) -> Iterator[httpx2.Client]:
     """A client of a real app beside a real worker, both telling the collector."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url,
-        "ARTIFACTS_URL": str(tmp_path),
-        "JWT_SECRET": secrets.token_hex(32),
-        "API_PORT": str(port),
-        "ADMIN_EMAIL": "admin@example.com",
-        "ADMIN_PASSWORD": PASSWORD,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector[0],
-        "OTEL_BSP_SCHEDULE_DELAY": "100",
-    }
-    processes = [
-        subprocess.Popen([sys.executable, "-m", f"{name}.main"], env=environment, stderr=subprocess.DEVNULL)
-        for name in ("app", "ml_worker")
-    ]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=60) as client:
-        deadline = time.monotonic() + 60
-        while "Authorization" not in client.headers:
-            try:
-                token = client.post("/auth/token", data={"username": "admin@example.com", "password": PASSWORD}).json()["access_token"]
-                client.headers["Authorization"] = f"Bearer {token}"
-            except httpx2.TransportError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+    with at_work(database_url, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector[0], OTEL_BSP_SCHEDULE_DELAY="100") as client:
         yield client
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def test_request_task_and_worker_are_one_trace(api, collector):

@@ -4,10 +4,9 @@ import io
 import os
 import subprocess
 import sys
-import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from core import bundles
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.popular import Popular
+from tests.rigs.web import serving
 
 # On one line, as there.
 PAGE = (
@@ -52,20 +52,13 @@ class Drive(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_arguments):
-        """Not into the output of the tests."""
-
 
 @pytest.fixture
 def drive():
     handler = type("Serving", (Drive,), {"content": bundle(), "downloads": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        handler.address = f"http://127.0.0.1:{server.server_port}/uc?id={{}}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(handler) as url:
+        handler.address = f"{url}/uc?id={{}}"
         yield handler
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
