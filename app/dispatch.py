@@ -13,7 +13,7 @@ from app.notifications import FinishedTasks
 from app.publisher import Publisher
 from app.scheduler import Scheduler
 from app.settings import DispatcherSettings
-from app.start import refuse, wait_for_database
+from app.start import end_loops, refuse, wait_for_database
 from core import log as logging
 from core.database import make_async_pool
 from core.health import CannotListen, Health, HealthServer
@@ -50,11 +50,7 @@ class DispatcherProcess:
             working = [asyncio.create_task(loop) for loop in loops]
             log.info("dispatcher ready")
             await stopping.wait()
-            # Again and again: on Python 3.11 `wait_for` may swallow a cancellation that comes together with what it waits for.
-            while any(not task.done() for task in working):
-                for task in working:
-                    task.cancel()
-                await asyncio.wait(working, timeout=0.5)
+            await end_loops(*working)
 
     def _health_server(self, dispatcher: Dispatcher) -> HealthServer:
         def metrics() -> bytes:

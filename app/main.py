@@ -32,7 +32,7 @@ from app.security import AccessTokens, Passwords
 from app.services import accounts
 from app.settings import AppSettings
 from app.sign_in_limit import SignInLimit
-from app.start import refuse, wait_for_database
+from app.start import end_loops, refuse, wait_for_database
 from core import log as logging
 from core.artifacts import open_artifacts
 from core.database import make_async_pool, make_engine, session_transaction
@@ -72,9 +72,7 @@ def create_app(settings: AppSettings) -> FastAPI:
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
         lifespan=lifespan,
     )
-    app.add_middleware(
-        Envelope, metrics=metrics, tracing=tracing, largest={IMPORT_PATH: settings.model_bundle_mb * 1_000_000 + MAX_BODY_BYTES}
-    )
+    app.add_middleware(Envelope, metrics=metrics, tracing=tracing, largest={IMPORT_PATH: settings.model_bundle_bytes + MAX_BODY_BYTES})
     app.include_router(router)
     problems.install(app)
     return app
@@ -133,7 +131,7 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         }
         loops.append(Janitor(pool, services.artifacts, **limits, metrics=metrics).run())
     for background in loops:
-        stack.push_async_callback(_end, asyncio.create_task(background))
+        stack.push_async_callback(end_loops, asyncio.create_task(background))
     return services
 
 
@@ -144,13 +142,6 @@ async def _ensure_admin(services: Services) -> None:
     async with session_transaction(services.engine) as session:
         if await accounts.ensure_admin(session, services.passwords, email=email, password=password.get_secret_value()):
             log.info("administrator created", email=email)
-
-
-async def _end(background: asyncio.Task[None]) -> None:
-    # Again and again: on Python 3.11 `wait_for` may swallow a cancellation that comes together with what it waits for.
-    while not background.done():
-        background.cancel()
-        await asyncio.wait([background], timeout=0.5)
 
 
 class Server(uvicorn.Server):

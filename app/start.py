@@ -1,5 +1,6 @@
-"""How the app's processes begin or refuse to: settings, the database, in sentences for people."""
+"""How the app's processes begin or refuse to, in sentences for people, and how their loops end."""
 
+import asyncio
 import sys
 import time
 from typing import Final, NoReturn
@@ -35,3 +36,12 @@ def wait_for_database(url: str, *, process: str = "app") -> None:
             time.sleep(0.5)
     if found != (True,):
         refuse(1, "the database has no tables yet: run `marquee db upgrade` first.", process=process)
+
+
+async def end_loops(*loops: asyncio.Task[None]) -> None:
+    """Cancel background loops and return when all have ended."""
+    # Again and again: on Python 3.11 `wait_for` may swallow a cancellation that comes together with what it waits for.
+    while running := [loop for loop in loops if not loop.done()]:
+        for loop in running:
+            loop.cancel()
+        await asyncio.wait(running, timeout=0.5)

@@ -165,7 +165,7 @@ def import_command(
     """Take a model from a bundle: verified here, loaded and registered by a worker; it goes live if nothing is."""
     settings = CoreSettings()
     try:
-        manifest, files = bundles.read(file, largest_bytes=settings.model_bundle_mb * MEGABYTE)
+        manifest, files = bundles.read(file, largest_bytes=settings.model_bundle_bytes)
     except BundleRefused as error:
         raise Refusal(f"{file} is not taken: {error}") from error
     store = _open_store(settings)

@@ -68,6 +68,11 @@ class CoreSettings(FileSettings):
         default="console", description="console for people, json for log collectors (one object a line)."
     )
 
+    @property
+    def model_bundle_bytes(self) -> int:
+        """MODEL_BUNDLE_MB in bytes."""
+        return self.model_bundle_mb * 1_000_000
+
     @field_validator("artifacts_url", mode="before")
     @classmethod
     def _place(cls, value: object) -> object:

@@ -21,7 +21,6 @@ from ml_worker import importing
 from ml_worker.registry import Registry
 from ml_worker.settings import WorkerSettings
 
-MEGABYTE: Final = 1_000_000
 RETRY_SECONDS: Final = 5.0
 OWNER: Final = "worker"
 _LOCK_KEY: Final = 0x4472697665  # "Drive"
@@ -59,7 +58,7 @@ def _pull(settings: WorkerSettings, pool: Pool, registry: Registry, alone: Conne
     if known := model_versions.find_from(source).run(alone):
         log.info("model was pulled before", file_id=settings.model_file_id, version=known["id"], status=known["status"])
         return
-    largest = settings.model_bundle_mb * MEGABYTE
+    largest = settings.model_bundle_bytes
     with tempfile.TemporaryDirectory(prefix="marquee-model-") as folder:
         path = Path(folder) / "bundle.zip"
         drive.download(

@@ -18,8 +18,6 @@ from core.bundles import BundleManifest, BundleRefused
 from core.messages import ImportModelPayload
 from core.statement import Row
 
-MEGABYTE = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -44,10 +42,10 @@ def write(artifacts: ArtifactStore, version: Row) -> Path:
     return Path(path)
 
 
-def take(artifacts: ArtifactStore, path: Path, *, largest_mb: int) -> Taken:
+def take(artifacts: ArtifactStore, path: Path, *, largest_bytes: int) -> Taken:
     """Verify a bundle and store its files. Raises `BundleNotTaken`, which says why."""
     try:
-        manifest, files = bundles.read(path, largest_bytes=largest_mb * MEGABYTE)
+        manifest, files = bundles.read(path, largest_bytes=largest_bytes)
     except BundleRefused as error:
         raise BundleNotTaken(f"This is not taken: {error}.") from error
     return Taken(artifacts.put(files).key, manifest)

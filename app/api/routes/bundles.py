@@ -70,7 +70,7 @@ async def import_bundle(request: Request, by: By, process: Process, bell: Bell, 
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)
         file.flush()
-        taken = await run_in_threadpool(bundles.take, process.artifacts, Path(file.name), largest_mb=process.settings.model_bundle_mb)
+        taken = await run_in_threadpool(bundles.take, process.artifacts, Path(file.name), largest_bytes=process.settings.model_bundle_bytes)
     async with async_transaction(process.pool) as connection:  # not before: an upload may take its time
         task_id = await bundles.submit(connection, taken, actor=by, is_rung=bell.is_on)
     bell.ring(ImportModelPayload.queue, task_id)
