@@ -181,29 +181,30 @@ WANTED: LiteralString = """(%(categories)s::text[] = '{}' OR CASE
 
 # Entries that are hidden, or that the user has met since, or that are not asked for, are left out here, so that a list is right
 # the moment it is read and not only the moment it was made. Items are looked up one by one: the planner expects 100
-# of everything where there are three, and would read the whole catalogue instead. What the user has met is read once, and hashed;
-# an aggregate for the reasons of each entry would take longer than all the rest.
+# of everything where there are three, and would read the whole catalogue instead. What the user has met is read once, and so
+# are the items that reasons name. Nothing makes the plan depend on who is asked for: otherwise PostgreSQL plans every time, which
+# takes as long as the rest.
 SHOWN: LiteralString = (
     """
-SELECT json_agg(json_build_array(item_id, kept.title, categories, image_url, released_at, score, kind, reason_category,
-                                 first.id, first.title, second.id, second.title, third.id, third.title) ORDER BY place) AS entries
+SELECT entries, (SELECT json_object_agg(number, json_build_array(id, title)) FROM items WHERE number = ANY (told)) AS named
 FROM (
-    SELECT place, item.id AS item_id, item.title, categories, image_url, released_at, score, kind,
-           given.reason_items[3 * place - 2] AS first, given.reason_items[3 * place - 1] AS second, given.reason_items[3 * place] AS third,
-           given.reason_categories[-given.reason_items[3 * place - 2]] AS reason_category
-    FROM (SELECT number, score, kind, nth::int4 AS place
-          FROM unnest(given.item_numbers[:%(reach)s], given.scores[:%(reach)s], given.kinds[:%(reach)s])
-               WITH ORDINALITY AS listed (number, score, kind, nth)) AS stored
-    CROSS JOIN LATERAL (SELECT * FROM items WHERE items.number = stored.number AND NOT items.is_hidden LIMIT 1) AS item
-    WHERE (%(include_seen)s OR item.id NOT IN (SELECT item_id FROM interactions WHERE interactions.user_id = %(user_id)s::text))
-      AND """
+    SELECT array_agg(reasons) AS told, json_agg(json_build_array(item_id, title, categories, image_url, released_at, score, kind,
+                                                                 reason_category, reasons) ORDER BY place) AS entries
+    FROM (
+        SELECT place, item.id AS item_id, title, categories, image_url, released_at, score, kind,
+               given.reason_items[3 * place - 2:3 * place] AS reasons,
+               given.reason_categories[-given.reason_items[3 * place - 2]] AS reason_category
+        FROM (SELECT number, score, kind, nth::int4 AS place
+              FROM unnest(given.item_numbers[:%(reach)s], given.scores[:%(reach)s], given.kinds[:%(reach)s])
+                   WITH ORDINALITY AS listed (number, score, kind, nth)) AS stored
+        CROSS JOIN LATERAL (SELECT * FROM items WHERE items.number = stored.number AND NOT items.is_hidden LIMIT 1) AS item
+        WHERE (%(include_seen)s OR item.id <> ALL (given.met))
+          AND """
     + WANTED
     + """
-    ORDER BY place OFFSET %(offset)s LIMIT %(count)s
-) AS kept
-LEFT JOIN LATERAL (SELECT id, title FROM items WHERE number = kept.first LIMIT 1) AS first ON true
-LEFT JOIN LATERAL (SELECT id, title FROM items WHERE number = kept.second LIMIT 1) AS second ON true
-LEFT JOIN LATERAL (SELECT id, title FROM items WHERE number = kept.third LIMIT 1) AS third ON true
+        ORDER BY place OFFSET %(offset)s LIMIT %(count)s
+    ) AS kept
+) AS page
 """
 )
 
@@ -232,17 +233,20 @@ def narrowed(narrowing: Narrowing, *, is_whole: bool = True) -> dict[str, Any]:
 _READ: LiteralString = (
     """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
-       history_count IS DISTINCT FROM (SELECT count(*) FROM interactions WHERE user_id = users.id) AS is_stale,
-       coalesce(shown.entries, '[]'::json) AS entries, cardinality(given.item_numbers) AS length,
+       history_count IS DISTINCT FROM told.count AS is_stale,
+       shown.entries, shown.named, cardinality(given.item_numbers) AS length,
        (SELECT id FROM tasks WHERE state = 'queued' AND kind = %(kind)s AND coalesce_key = users.id
         UNION ALL
         SELECT id FROM tasks WHERE state = 'running' AND kind = %(kind)s AND coalesce_key = users.id
         LIMIT 1) AS task_id
 FROM users
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(item_id), '{}') AS met, count(*) AS count FROM interactions WHERE interactions.user_id = users.id
+) AS told
 LEFT JOIN recommendation_lists ON recommendation_lists.user_id = users.id
 LEFT JOIN model_versions ON model_versions.id = model_version_id
 LEFT JOIN LATERAL (
-    SELECT item_numbers, scores, recommendation_lists.kinds, reason_items, reason_categories
+    SELECT item_numbers, scores, recommendation_lists.kinds, reason_items, reason_categories, told.met
 ) AS given ON true
 LEFT JOIN LATERAL (
 """
@@ -254,10 +258,16 @@ WHERE users.id = %(user_id)s
 )
 
 
-def stored_entry(shown: Sequence[Any]) -> StoredEntry:
-    """An entry as `SHOWN` gives it."""
-    item_id, title, categories, image_url, released_at, score, kind, reason_category, *named = shown
+def stored_entries(row: Row) -> list[StoredEntry]:
+    """The entries as `SHOWN` gives them, out of a row that has its columns."""
+    named = row.pop("named") or {}
+    return [_stored_entry(shown, named) for shown in row.pop("entries") or ()]
+
+
+def _stored_entry(shown: Sequence[Any], named: Mapping[str, tuple[str, str]]) -> StoredEntry:
+    item_id, title, categories, image_url, released_at, score, kind, reason_category, reasons = shown
     source, reason = meaning_of(kind)
+    told = [named[str(number)] for number in reasons if str(number) in named]
     return StoredEntry(
         item_id=item_id,
         title=title,
@@ -267,7 +277,7 @@ def stored_entry(shown: Sequence[Any]) -> StoredEntry:
         score=score,
         source=source,
         reason=reason,
-        reason_items=[{"item_id": named[at], "title": named[at + 1]} for at in (0, 2, 4) if named[at] is not None],
+        reason_items=[{"item_id": of_item, "title": its_title} for of_item, its_title in told],
         reason_category=reason_category,
     )
 
@@ -282,7 +292,7 @@ def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statem
         if not rows:
             return None
         row = rows[0]
-        entries = [stored_entry(entry) for entry in row.pop("entries")]
+        entries = stored_entries(row)
         return StoredList(entries=entries, **{**row, "is_cold": bool(row["is_cold"])})
 
     return Statement(_READ, {**narrowed(narrowing, is_whole=is_whole), "user_id": user_id, "kind": RecommendPayload.kind}, read_rows)
@@ -291,10 +301,11 @@ def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statem
 # A list that is stored nowhere: a worker's answer to a request.
 _SHOW: LiteralString = (
     """
-SELECT coalesce(shown.entries, '[]'::json) AS entries,
+SELECT shown.entries, shown.named,
        (SELECT algorithm FROM model_versions WHERE id = %(model_version_id)s) AS algorithm
 FROM (SELECT %(item_numbers)s::int4[] AS item_numbers, %(scores)s::float4[] AS scores, %(kinds)s::int2[] AS kinds,
-             %(reason_items)s::int4[] AS reason_items, %(reason_categories)s::text[] AS reason_categories) AS given
+             %(reason_items)s::int4[] AS reason_items, %(reason_categories)s::text[] AS reason_categories,
+             ARRAY(SELECT item_id FROM interactions WHERE interactions.user_id = %(user_id)s::text) AS met) AS given
 LEFT JOIN LATERAL ("""
     + SHOWN
     + ") AS shown ON true"
@@ -306,4 +317,4 @@ def show(
 ) -> Statement[tuple[list[StoredEntry], str | None]]:
     """Entries (`Entries.columns`) as they are shown, without those that are hidden or that the user met meanwhile; and the algorithm."""
     params = {**columns, **narrowed(narrowing), "offset": 0, "user_id": user_id, "model_version_id": model_version_id}
-    return Statement(_SHOW, params, lambda rows: ([stored_entry(entry) for entry in rows[0]["entries"]], rows[0]["algorithm"]))
+    return Statement(_SHOW, params, lambda rows: (stored_entries(rows[0]), rows[0]["algorithm"]))

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from typing import LiteralString
 
-from core.lists import SHOWN, ComputedList, StoredEntry, narrowed, stored_entry
+from core.lists import SHOWN, ComputedList, StoredEntry, narrowed, stored_entries
 from core.narrowing import Narrowing
 from core.statement import Row, Statement, nothing
 
@@ -40,13 +40,14 @@ class StoredSimilar:
 
 _READ: LiteralString = (
     """
-SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, coalesce(shown.entries, '[]'::json) AS entries
+SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, shown.entries, shown.named
 FROM items
 LEFT JOIN (
     SELECT similar_items.*, algorithm FROM similar_items JOIN model_versions ON model_versions.id = model_version_id AND status = 'live'
 ) AS said ON said.item_id = items.id
 LEFT JOIN LATERAL (
-    SELECT said.item_numbers, said.scores, said.kinds, said.reason_items, said.reason_categories
+    SELECT said.item_numbers, said.scores, said.kinds, said.reason_items, said.reason_categories,
+           ARRAY(SELECT interactions.item_id FROM interactions WHERE interactions.user_id = %(user_id)s::text) AS met
 ) AS given ON true
 LEFT JOIN LATERAL ("""
     + SHOWN
@@ -62,6 +63,8 @@ def read(item_id: str, *, narrowing: Narrowing, user_id: str | None = None) -> S
     def read_rows(rows: list[Row]) -> StoredSimilar | None:
         if not rows:
             return None
-        return StoredSimilar(**{**rows[0], "entries": [stored_entry(entry) for entry in rows[0]["entries"]]})
+        row = rows[0]
+        entries = stored_entries(row)
+        return StoredSimilar(**row, entries=entries)
 
     return Statement(_READ, {**narrowed(narrowing), "item_id": item_id, "user_id": user_id}, read_rows)

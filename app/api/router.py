@@ -28,12 +28,12 @@ router.include_router(health.router)
 
 # Kinds and batches before tasks, and bundles before models, whose ids are matched by anything.
 for resource in (
+    recommendations,  # read most by far, and routes are tried in this order
     accounts,
     users,
     items,
     interactions,
     discovery,
-    recommendations,
     feedback,
     experiments,
     kinds,
