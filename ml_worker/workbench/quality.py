@@ -76,7 +76,8 @@ def _contenders(names: list[str], default: Prepare) -> dict[str, Prepare]:
 def verdict(report: Report) -> str:
     """Whether the default is as good as its best part, where it was chosen and on the test; empty without a default.
 
-    On the test it is if 0 is not above the 95 % interval of the paired differences.
+    On the test it is if 0 is not above the 95 % interval of the paired differences. Where one part has all the weight, both are the same
+    model; where it was chosen its number may still differ in what comes first among items of equal score.
     """
     models = {model.name: model for model in report.models}
     default = models.get(DEFAULT)
@@ -86,9 +87,14 @@ def verdict(report: Report) -> str:
     served = default.choice["rerank" if default.algorithm == "rerank" else "blend"]["ndcg@10"]
     differs = default.against[BEST_PART]["ndcg@10"]
     holds = served >= best["ndcg@10"] and (differs.high is None or differs.high >= 0)
+    counted = [part for part in default.choice["parameters"].get("parts", ()) if part["weight"] > 0]
+    is_same = default.algorithm == "blend" and [(part["algorithm"], part["config"]) for part in counted] == [
+        (best["algorithm"], best["parameters"])
+    ]
+    found = "the same model" if is_same else "as good" if holds else "WORSE"
     return (
         f"Default against best part ({best['algorithm']}), NDCG@10: {served:.4f} against {best['ndcg@10']:.4f} where it was chosen, "
-        f"{differs.mean or 0:+.4f} [{differs.low or 0:+.4f}, {differs.high or 0:+.4f}] on the test: {'as good' if holds else 'WORSE'}."
+        f"{differs.mean or 0:+.4f} [{differs.low or 0:+.4f}, {differs.high or 0:+.4f}] on the test: {found}."
     )
 
 
