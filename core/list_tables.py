@@ -1,4 +1,4 @@
-"""The tables around lists: what is counted, similar, tried out, shown and clicked."""
+"""The tables of lists and around them: what is stored, counted, similar, tried out, shown and clicked."""
 
 import uuid
 from datetime import datetime
@@ -8,6 +8,24 @@ from sqlalchemy import REAL, BigInteger, CheckConstraint, Column, Identity, Inde
 from sqlmodel import Field, SQLModel
 
 from core.tables import array_of, document, model_version, reference, timestamp, written_at
+
+
+class RecommendationList(SQLModel, table=True):
+    """The stored list of one user: the entries in order, made by one model version at one time."""
+
+    __tablename__ = "recommendation_lists"
+
+    user_id: str = reference("users.id", primary_key=True)
+    list_id: uuid.UUID
+    model_version_id: int | None = model_version(index=True)
+    item_numbers: list[int] = array_of(Integer)
+    scores: list[float] = array_of(REAL)
+    kinds: list[int] = array_of(SmallInteger)
+    reason_items: list[int] = array_of(Integer)
+    reason_categories: list[str] = array_of(Text)
+    is_cold: bool
+    history_count: int
+    computed_at: datetime = written_at()
 
 
 class ItemStats(SQLModel, table=True):

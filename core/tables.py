@@ -1,11 +1,10 @@
-"""Every table of Marquee; times are UTC and aware, ids of users and items are chosen by the client."""
+"""The tables of Marquee, but for those of `core.list_tables`; times are UTC and aware, ids of users and items are the client's choice."""
 
 import uuid
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    REAL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -14,7 +13,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    SmallInteger,
     Text,
     text,
 )
@@ -249,24 +247,6 @@ class ModelVersion(SQLModel, table=True):
     task_id: uuid.UUID | None = Field(default=None, foreign_key="tasks.id", ondelete="SET NULL")
     live_at: datetime | None = timestamp()
     created_at: datetime = written_at()
-
-
-class RecommendationList(SQLModel, table=True):
-    """The stored list of one user: the entries in order, made by one model version at one time."""
-
-    __tablename__ = "recommendation_lists"
-
-    user_id: str = reference("users.id", primary_key=True)
-    list_id: uuid.UUID
-    model_version_id: int | None = model_version(index=True)
-    item_numbers: list[int] = array_of(Integer)
-    scores: list[float] = array_of(REAL)
-    kinds: list[int] = array_of(SmallInteger)
-    reason_items: list[int] = array_of(Integer)
-    reason_categories: list[str] = array_of(Text)
-    is_cold: bool
-    history_count: int
-    computed_at: datetime = written_at()
 
 
 class Schedule(SQLModel, table=True):
