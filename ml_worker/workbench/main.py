@@ -11,6 +11,7 @@ from datasets.problems import DatasetUnusable
 from ml_worker.evaluation.splits import CannotSplit
 from ml_worker.recommenders.base import NothingToLearn, TrainingDiverged
 from ml_worker.recommenders.interactions import InvalidInteractions
+from ml_worker.recommenders.linear import one_thread
 from ml_worker.recommenders.registry import UnknownAlgorithm
 from ml_worker.workbench.asking import AskedWrongly
 from ml_worker.workbench.contenders import InvalidContender
@@ -42,7 +43,9 @@ def main() -> None:
     """Run a command; what cannot be done ends it with one sentence and code 2, Ctrl-C with code 130."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
-        app(prog_name="marquee")
+        # Threads of dense algebra wait for each other in loops: beside those of ALS, or on busy cores, that doubles the time of everything.
+        with one_thread():
+            app(prog_name="marquee")
     except REFUSED as refusal:
         print(f"marquee: {refusal}", file=sys.stderr)
         sys.exit(2)
