@@ -4,12 +4,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psycopg
 from implicit.cpu.als import AlternatingLeastSquares
 from lightfm import LightFM
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.drawn_interactions import draw
@@ -20,6 +22,8 @@ from core.artifacts import ArtifactStore
 from core.database import make_pool, transaction
 from core.lists import write_many
 from ml_worker.ranking import make_ranker
+from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.selection import best_first
 from ml_worker.registry import Registry
@@ -35,14 +39,24 @@ def _data(quick: bool) -> Interactions:
 
 
 Prepare = Callable[[bool], AbstractContextManager[tuple[Measure, Measure]]]
-Other = Callable[[Interactions], Callable[[int], None]]
-"""Prepares on some interactions what ranks so many users."""
+Other = Callable[[Interactions, Recommender], Callable[[int], None]]
+"""Prepares on some interactions, and the model trained on them, what ranks so many users."""
 
 
-def _case(other: Other, *, is_stored: bool) -> Prepare:
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """On what is measured: interactions, drawn with fewer for a quick look, and the model that serves them."""
+
+    draw: Callable[[bool], Interactions]
+    model: Callable[[], Recommender]
+
+
+def prepared(ground: Ground, other: Other, *, is_stored: bool = True) -> Prepare:
+    """A refresh of the lists of up to 1,000 users, measured against what `other` prepares; both without threads of BLAS."""
+
     @contextmanager
     def prepare(quick: bool) -> Iterator[tuple[Measure, Measure]]:
-        interactions = _data(quick)
+        interactions, model = ground.draw(quick), ground.model()
         users = min(1000, len(interactions.user_ids))
         with (
             threadpool_limits(1, "blas"),
@@ -52,10 +66,10 @@ def _case(other: Other, *, is_stored: bool) -> Prepare:
             make_pool(url, max_size=2) as pool,
         ):
             load(connection, interactions)
-            publish(url, folder, interactions)
+            publish(url, folder, interactions, model)
             settings = WorkerSettings.model_validate({"database_url": url, "artifacts_url": folder, "list_length": COUNT})
             ranker = make_ranker(pool, Registry(ArtifactStore(Path(folder))), settings)
-            rank_others = other(interactions)
+            rank_others = other(interactions, model)
 
             def ours() -> float:
                 started = time.perf_counter()
@@ -75,7 +89,7 @@ def _case(other: Other, *, is_stored: bool) -> Prepare:
     return prepare
 
 
-def _bare(interactions: Interactions) -> Callable[[int], None]:
+def _bare(interactions: Interactions, _model: Recommender) -> Callable[[int], None]:
     """Histories times weights as a dense product in batches, and the best of each row: nothing is read, explained or stored.
 
     The shapes are those of the model the other side serves. That may do less: of its weights 200 a row are not 0, and it multiplies only
@@ -92,10 +106,8 @@ def _bare(interactions: Interactions) -> Callable[[int], None]:
     return rank
 
 
-def _implicit(interactions: Interactions) -> Callable[[int], None]:
-    matrix = abs(interactions.matrix()).tocsr()
-    model = AlternatingLeastSquares(factors=FACTORS, iterations=3, num_threads=1)
-    model.fit(matrix, show_progress=False)
+def recommending(model: AlternatingLeastSquares, matrix: csr_matrix) -> Callable[[int], None]:
+    """Ranks users by `recommend`, one after the other, as from live histories: the user is solved anew."""
 
     def rank(users: int) -> None:
         for user in range(users):
@@ -104,7 +116,16 @@ def _implicit(interactions: Interactions) -> Callable[[int], None]:
     return rank
 
 
-def _lightfm(interactions: Interactions) -> Callable[[int], None]:
+def _implicit(interactions: Interactions, _model: Recommender) -> Callable[[int], None]:
+    matrix = abs(interactions.matrix()).tocsr()
+    model = AlternatingLeastSquares(factors=FACTORS, iterations=3, num_threads=1)
+    model.fit(matrix, show_progress=False)
+
+    return recommending(model, matrix)
+
+
+def by_lightfm(interactions: Interactions, _model: Recommender) -> Callable[[int], None]:
+    """LightFM's `predict` of all items for one user after the other, and the best of them."""
     matrix = interactions.matrix()
     model = LightFM(no_components=FACTORS, loss="warp", random_state=1)
     model.fit((matrix > 0).astype(np.float32).tocoo(), epochs=1)
@@ -118,14 +139,21 @@ def _lightfm(interactions: Interactions) -> Callable[[int], None]:
     return rank
 
 
+_GROUND = Ground(_data, Ease)
+
 CASES = [
     Case(
         "refresh.limit",
         "lists/s",
         "read, ranked, explained and stored ÷ bare product and selection of the best",
-        _case(_bare, is_stored=True),
+        prepared(_GROUND, _bare),
     ),
-    Case("refresh.ranked", "lists/s", "read, ranked and explained ÷ bare product and selection of the best", _case(_bare, is_stored=False)),
-    Case("refresh.implicit", "lists/s", "a refresh ÷ implicit's recommend for each user", _case(_implicit, is_stored=True)),
-    Case("refresh.lightfm", "lists/s", "a refresh ÷ LightFM's predict for each user", _case(_lightfm, is_stored=True)),
+    Case(
+        "refresh.ranked",
+        "lists/s",
+        "read, ranked and explained ÷ bare product and selection of the best",
+        prepared(_GROUND, _bare, is_stored=False),
+    ),
+    Case("refresh.implicit", "lists/s", "a refresh ÷ implicit's recommend for each user", prepared(_GROUND, _implicit)),
+    Case("refresh.lightfm", "lists/s", "a refresh ÷ LightFM's predict for each user", prepared(_GROUND, by_lightfm)),
 ]

@@ -22,7 +22,7 @@ from ml_worker.catalogue import Catalogue, Catalogues
 from ml_worker.explaining import Chosen, explained
 from ml_worker.histories import UserHistories, read_histories, session_histories
 from ml_worker.recommenders.base import Ranking
-from ml_worker.recommenders.batches import TILE_SCORES
+from ml_worker.recommenders.batches import TILE_SCORES, even_step
 from ml_worker.recommenders.interactions import Histories
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first, best_of
 from ml_worker.registry import ModelUnusable, Registry, ServedModel
@@ -258,7 +258,7 @@ def _ranked(looks: Sequence[_Look]) -> dict[str, ComputedList]:
     made: dict[str, ComputedList] = {}
     for look in looks:
         count, items = len(look.view.read.user_ids), len(look.view.catalogue.item_ids)
-        step = max(1, min(USERS_PER_BATCH, TILE_SCORES // max(1, items)))
+        step = even_step(count, at_most=min(USERS_PER_BATCH, TILE_SCORES // max(1, items)))
         for start in range(0, count, step):
             made |= look.ranker._tile(look.view, slice(start, min(start + step, count)), look.origin)
     return made

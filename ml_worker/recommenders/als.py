@@ -12,7 +12,10 @@ from scipy.sparse import csc_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
+from ml_worker.recommenders.batches import alike
+from ml_worker.recommenders.fold_in import FoldIn
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
 
 _GRAM_ROWS: Final = 4096
@@ -29,6 +32,7 @@ class Als(Recommender):
     name: ClassVar[str] = "als"
     quality_floor: ClassVar[float] = 0.33  # measured: 0.342
     can_update: ClassVar[bool] = True
+    scores_anyone: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("implicit", "numpy", "scipy")
 
     class Config(Recommender.Config):
@@ -122,34 +126,37 @@ class Als(Recommender):
         # As they are stored, which may be mapped: what equations need of them is converted when they are made.
         self._factors: NDArray[np.float32] = arrays["item_factors"]
         # What everybody's equations begin with: every item with confidence 1 and preference 0, and the regularization.
-        self._gram = arrays["regularization"] * np.eye(self.config.factors)
+        gram = arrays["regularization"] * np.eye(self.config.factors)
         for start in range(0, len(self._factors), _GRAM_ROWS):
             part = self._factors[start : start + _GRAM_ROWS].astype(np.float64)
-            self._gram += part.T @ part
+            gram += part.T @ part
+        try:
+            self._fold_in = FoldIn(self._factors, gram)
+        except np.linalg.LinAlgError as error:
+            raise DamagedModel("item_factors and regularization are such that users have no unique factors") from error
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        matrix = histories.matrix
-        users, factors = matrix.shape[0], self.config.factors
-        equations, sides = np.empty((users, factors, factors)), np.empty((users, factors, 1))
-        for row in range(users):
-            stored = slice(matrix.indptr[row], matrix.indptr[row + 1])
-            equations[row], pulls = self._equation(matrix.indices[stored], matrix.data[stored])
-            sides[row, :, 0] = pulls.sum(axis=0)
-        solved = np.linalg.solve(equations, sides)[:, :, 0]
-        scores: NDArray[np.float32] = solved.astype(np.float32) @ self._factors.T
+        users = np.empty((len(histories), self.config.factors), dtype=np.float32)
+        for rows in alike(histories.matrix, np.arange(len(users)), self.config.factors):
+            some = histories.matrix[rows]
+            users[rows] = self._fold_in.users(some, *self._weights(some))
+        scores: NDArray[np.float32] = users @ self._factors.T
         return scores
 
-    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.float64]:
-        # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
-        equation, pulls = self._equation(history.matrix.indices, history.matrix.data)
-        return self._factors[ranked] @ np.linalg.solve(equation, pulls.T)
+    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
+        return parts
 
-    def _equation(self, history: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """One user's normal equations: the left side A [factors × factors], and the right side as its terms [history × factors]."""
-        factors = self._factors[history].astype(np.float64)
-        signed = _signed_confidence(weights.astype(np.float64), self.config.alpha)
-        left = self._gram + (factors.T * (np.abs(signed) - 1)) @ factors
-        return left, np.maximum(signed, 0)[:, None] * factors
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
+        terms = self._fold_in.terms(histories.matrix, *self._weights(histories.matrix)).astype(np.float32)
+        parts: NDArray[np.floating] = self._factors[ranked] @ terms.transpose(0, 2, 1)
+        return parts
+
+    def _weights(self, matrix: csr_matrix) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Of each entry of histories the pull on the user, and the confidence beside the 1 that every item has."""
+        signed = _signed_confidence(matrix.data.astype(np.float64), self.config.alpha)
+        return np.maximum(signed, 0), np.abs(signed) - 1
 
 
 def _column(matrix: csc_matrix, item: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

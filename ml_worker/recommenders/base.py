@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, alike, strongest, tiles
 from ml_worker.recommenders.interactions import Histories, Interactions
-from ml_worker.recommenders.selection import NOT_OFFERED, best_first
+from ml_worker.recommenders.selection import NOT_OFFERED, best_first, count_broken
 from ml_worker.recommenders.state import DamagedModel, Files, State, is_finite, pack, unpack
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
@@ -77,6 +77,8 @@ class Recommender(ABC):
     """The distributions whose versions are noted in the saved model."""
     can_update: ClassVar[bool] = False
     """Whether there is a partial training."""
+    scores_anyone: ClassVar[bool] = False
+    """Whether `_score` may be asked about histories that like nothing too: then a few of them among many are not parted from the rest."""
 
     def __init__(self, config: Config | None = None) -> None:
         if config is not None and not isinstance(config, self.Config):
@@ -165,9 +167,6 @@ class Recommender(ABC):
 
         Empty where the answer is not personal. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
         """
-        self._check(histories)
-        if len(rankings) != len(histories):
-            raise MismatchedHistories(f"{len(rankings)} rankings do not belong to {len(histories)} histories")
         ranked = np.full((len(rankings), max((len(ranking.items) for ranking in rankings), default=0)), -1, dtype=np.int32)
         for row, ranking in enumerate(rankings):
             ranked[row, : len(ranking.items)] = ranking.items
@@ -188,7 +187,7 @@ class Recommender(ABC):
             raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
         told = np.full((*ranked.shape, count), -1, dtype=np.int32)
         if told.size:
-            for rows in alike(histories, np.flatnonzero(self._find_personal(histories)), ranked.shape[1]):
+            for rows in alike(histories.matrix, np.flatnonzero(self._find_personal(histories)), ranked.shape[1]):
                 of_rows, wanted = histories.take(rows), ranked[rows]
                 told[rows] = strongest(self._parts(of_rows, wanted), of_rows.matrix, count)
             told[ranked < 0] = -1
@@ -240,7 +239,7 @@ class Recommender(ABC):
 
     @abstractmethod
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        """The scores of all items [users × items] for histories that each like something the model knows."""
+        """The scores of all items [users × items] for histories that each like something the model knows; the array is written into."""
 
     @abstractmethod
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
@@ -308,11 +307,14 @@ class Recommender(ABC):
 
     def _score_all(self, histories: Histories) -> NDArray[np.float32]:
         personal = self._find_personal(histories)
-        scores = np.empty(histories.matrix.shape, dtype=np.float32)
+        if personal.all() or (personal.any() and self.scores_anyone):
+            # What is not its own array, or not one to write into, is copied.
+            scores = np.require(self._score(histories), np.float32, ["C", "O", "W"])
+        else:
+            scores = np.empty(histories.matrix.shape, dtype=np.float32)
+            if personal.any():
+                scores[personal] = self._score(histories.take(np.flatnonzero(personal)))
         scores[~personal] = self._cold
-        if personal.any():
-            scores[personal] = self._score(histories if personal.all() else histories.take(np.flatnonzero(personal)))
-        broken = np.count_nonzero(~np.isfinite(scores).all(axis=1))
-        if broken:
+        if broken := count_broken(scores):
             raise ScoresNotFinite(f"{self.name} scored {broken} of {len(scores)} users with numbers that are not finite")
         return scores

@@ -19,9 +19,15 @@ GROUP_CELLS = 1 << 17
 def tiles(histories: Histories) -> Iterator[Histories]:
     """The histories in stretches."""
     rows, items = histories.matrix.shape
-    step = min(TILE_ROWS, max(1, TILE_SCORES // max(1, items)))
+    step = even_step(rows, at_most=min(TILE_ROWS, TILE_SCORES // max(1, items)))
     starts = range(0, rows, step)
     return (histories.take(np.arange(start, min(start + step, rows))) if rows > step else histories for start in starts)
+
+
+def even_step(count: int, *, at_most: int) -> int:
+    """How many of `count` to take at a time, so that the last time is not for a few."""
+    times = -(-count // max(1, at_most))
+    return max(1, -(-count // max(1, times)))
 
 
 def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> NDArray[np.int32]:
@@ -47,9 +53,9 @@ def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> ND
     return told
 
 
-def alike(histories: Histories, rows: NDArray[np.intp], ranked: int) -> Iterator[NDArray[np.intp]]:
-    """The rows in groups of histories of about one length, so that little is padded, and of so many that a group stays in the cache."""
-    lengths = np.diff(histories.matrix.indptr)
+def alike(matrix: csr_matrix, rows: NDArray[np.intp], ranked: int) -> Iterator[NDArray[np.intp]]:
+    """The rows of histories in groups of about one length, so that little is padded, and of so many that a group stays in the cache."""
+    lengths = np.diff(matrix.indptr)
     rows = rows[np.argsort(lengths[rows], kind="stable")]
     start = 0
     while start < len(rows):

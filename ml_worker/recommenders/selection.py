@@ -50,6 +50,13 @@ def best_of(scores: NDArray[np.float32], *, count: int) -> Best:
     return Best(np.take_along_axis(items, order, axis=1), np.take_along_axis(values, order, axis=1), np.minimum(found, count))
 
 
+def count_broken(scores: NDArray[np.float32]) -> int:
+    """How many rows have a number that is not finite. Such a number leaves no sum finite, and sums take no array of their own."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubtful = np.flatnonzero(~np.isfinite(scores.sum(axis=1)))
+    return int(np.count_nonzero(~np.isfinite(scores[doubtful]).all(axis=1)))
+
+
 def _candidates(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns, ascending, of entries that have the `count` best of each row among them, and not many more."""
     columns = scores.shape[1]

@@ -1,6 +1,7 @@
 """What is particular to ALS: fold-in, dislikes, missing verdicts, and reasons that add up."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender, ScoresNotFinite
+from ml_worker.recommenders.fold_in import FoldIn
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.state import DamagedModel
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,37 @@ def test_the_contributions_of_a_history_add_up_to_the_score(model, drawn):
         assert parts.sum(axis=1) == pytest.approx(model.scores(history)[0], abs=1e-5)
 
 
+def test_many_users_get_the_parts_that_each_gets_alone(model, drawn):
+    """Histories shorter and longer than there are factors, some with nothing, some without a like."""
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(0, 20, 50)
+    rows, items = np.repeat(np.arange(50), lengths), np.concatenate([rng.choice(40, length, replace=False) for length in lengths])
+    asked = Histories.from_events(rows, items, rng.choice([-1, 0, 0.5, 2], len(rows)), shape=(50, 40))
+    ranked = np.stack([rng.permutation(40)[:15] for _ in range(50)]).astype(np.int32)
+    parts = model._parts(asked, ranked)
+    assert parts.shape == (50, 15, lengths.max())
+    for row, length in enumerate(lengths.tolist()):
+        assert parts[row, :, :length] == pytest.approx(model._contributions(asked.take([row]), ranked[row]), abs=1e-6)
+        assert not parts[row, :, length:].any()
+    scores = model._score(asked)
+    assert parts.sum(axis=2) == pytest.approx(np.take_along_axis(scores, ranked, axis=1), abs=1e-5)
+    assert {True, False} == set((lengths < 8).tolist())
+
+
+def test_the_terms_of_a_history_solve_the_equations_of_its_user():
+    """Both ways of solving, held against the equations written down."""
+    rng = np.random.default_rng(4)
+    factors = rng.standard_normal((30, 6)).astype(np.float32)
+    gram = factors.astype(np.float64).T @ factors + np.eye(6)
+    for length in (1, 5, 6, 17):
+        items, pulls, added = rng.choice(30, length, replace=False), rng.random(length), rng.choice([-1, 0.5, 9], length)
+        some = factors[items].astype(np.float64)
+        left = gram + (some.T * added) @ some
+        matrix = csr_matrix((np.ones(length, dtype=np.float32), items, [0, length]), shape=(1, 30))
+        assert FoldIn(factors, gram).terms(matrix, pulls, added)[0] == pytest.approx(np.linalg.solve(left, some.T * pulls).T)
+        assert FoldIn(factors, gram).users(matrix, pulls, added)[0] == pytest.approx(np.linalg.solve(left, some.T @ pulls))
+
+
 def test_dislikes_are_never_a_reason(model):
     asked = Histories.from_events([0] * 4, [0, 2, 1, 4], [1, 1, -1, 0], shape=(1, 40))
     speakers = model.explain(asked, model.recommend(asked, count=40), count=9)[0]
@@ -105,9 +139,16 @@ def test_the_seed_decides(drawn):
 
 def test_scores_beyond_numbers_are_an_error_by_name(drawn, model):
     broken = Als.load(model.save())
-    broken._gram = np.full_like(broken._gram, np.nan)
+    broken._fold_in = FoldIn(broken._factors, np.full((8, 8), np.nan))
     with pytest.raises(ScoresNotFinite, match="als scored 1 of 1 users"):
         broken.recommend(Histories.from_events([0], [0], [1], shape=(1, 40)), count=1)
+
+
+def test_a_model_whose_users_cannot_be_solved_is_damaged(model):
+    state = model._fitted()
+    arrays = {**state.arrays, "item_factors": np.zeros((40, 8), dtype=np.float32), "regularization": np.array(0, dtype=np.float32)}
+    with pytest.raises(DamagedModel, match="no unique factors"):
+        Als.from_state(replace(state, arrays=arrays))
 
 
 def test_training_warns_of_nothing_and_leaves_the_threads_as_they_were(drawn):
