@@ -5,10 +5,10 @@ import json
 import time
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.api.deps import CorrelationId, CurrentAccount, Process
 from app.api.shapes import Answer, Instant
@@ -17,7 +17,7 @@ from core.entries import ReasonType, Source
 from core.identifiers import EntityId
 from core.list_ids import Surface
 from core.lists import StoredEntry
-from core.narrowing import MAX_COUNT, MAX_OFFSET, Name, Narrowing
+from core.narrowing import MAX_COUNT, MAX_OFFSET, Name, Narrowing, Share, Year
 from core.topology import QueueName
 
 
@@ -113,47 +113,55 @@ def tagged(document: dict[str, Any], if_none_match: str | None) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def get_narrowing(
-    *,
-    count: Annotated[int, Query(ge=1, le=MAX_COUNT, description="At most so many entries.")] = 20,
-    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="So many entries from the start are left out.")] = 0,
-    category: Annotated[list[Name] | None, Query(max_length=20, description="Only items of these categories.")] = None,
-    match: Annotated[str, Query(pattern="^(any|all)$", description="Whether an item needs any or all of the categories.")] = "any",
-    tags: Annotated[list[Name] | None, Query(max_length=20, description="Only items with any of these tags.")] = None,
-    year_from: Annotated[int | None, Query(ge=1, le=9999, description="Released in this year or later.")] = None,
-    year_to: Annotated[int | None, Query(ge=1, le=9999, description="Released in this year or earlier.")] = None,
-    exclude: Annotated[list[EntityId] | None, Query(max_length=500, description="None of these items.")] = None,
-) -> Narrowing:
-    return Narrowing.model_validate(
-        {
-            "count": count,
-            "offset": offset,
-            "categories": tuple(category or ()),
-            "match": match,
-            "tags": tuple(tags or ()),
-            "year_from": year_from,
-            "year_to": year_to,
-            "exclude": tuple(exclude or ()),
+# One model, not a parameter each: lists are read too often for twenty validations.
+class AskedOfList(BaseModel):
+    """The query parameters that narrow a list."""
+
+    count: int = Field(default=20, ge=1, le=MAX_COUNT, description="At most so many entries.")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="So many entries from the start are left out.")
+    category: list[Name] = Field(default=[], max_length=20, description="Only items of these categories.")
+    match: Literal["any", "all"] = Field(default="any", description="Whether an item needs any or all of the categories.")
+    tags: list[Name] = Field(default=[], max_length=20, description="Only items with any of these tags.")
+    year_from: Year | None = Field(default=None, description="Released in this year or later.")
+    year_to: Year | None = Field(default=None, description="Released in this year or earlier.")
+    exclude: list[EntityId] = Field(default=[], max_length=500, description="None of these items.")
+
+    def narrowing(self) -> Narrowing:
+        """What is asked for, as the services know it."""
+        return Narrowing.model_construct(**self._wanted())
+
+    def _wanted(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "offset": self.offset,
+            "categories": tuple(self.category),
+            "match": self.match,
+            "tags": tuple(self.tags),
+            "year_from": self.year_from,
+            "year_to": self.year_to,
+            "exclude": tuple(self.exclude),
         }
-    )
 
 
-Narrowed = Annotated[Narrowing, Depends(get_narrowing)]
+Narrowed = Annotated[AskedOfList, Query()]
 
 
-async def get_ordering(
-    *,
-    narrowing: Narrowed,
-    include_seen: Annotated[bool, Query(description="Items the user has met too.")] = False,
-    diversity: Annotated[float | None, Query(ge=0, le=1, description="0: by score alone; 1: as unlike each other as can be.")] = None,
-    new_share: Annotated[float | None, Query(ge=0, le=1, description="Share of the places that new releases get.")] = None,
-    max_per_category: Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="At most so many of each category.")] = None,
-) -> Narrowing:
-    ordering = {"include_seen": include_seen, "diversity": diversity, "new_share": new_share, "max_per_category": max_per_category}
-    return narrowing.model_copy(update=ordering)
+class AskedOfOrder(AskedOfList):
+    """The query parameters that say how a list is put in order, too."""
 
+    include_seen: bool = Field(default=False, description="Items the user has met too.")
+    diversity: Share | None = Field(default=None, description="0: by score alone; 1: as unlike each other as can be.")
+    new_share: Share | None = Field(default=None, description="Share of the places that new releases get.")
+    max_per_category: int | None = Field(default=None, ge=1, le=MAX_COUNT, description="At most so many of each category.")
 
-Ordered = Annotated[Narrowing, Depends(get_ordering)]
+    def _wanted(self) -> dict[str, Any]:
+        return {
+            **super()._wanted(),
+            "include_seen": self.include_seen,
+            "diversity": self.diversity,
+            "new_share": self.new_share,
+            "max_per_category": self.max_per_category,
+        }
 
 
 async def get_desk(process: Process, account: CurrentAccount, correlation_id: CorrelationId) -> Desk:

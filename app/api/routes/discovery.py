@@ -57,8 +57,9 @@ Reader = Annotated[str | None, Depends(get_reader)]
     response_model=ListOut,
     responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden)},
 )
-async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, narrowing: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
+async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, asked: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
     """`popular` counts everything; `trending` counts an event half after a week; `newest` goes by release, or else addition."""
+    narrowing = asked.narrowing()
     made = await discovery.read_chart(desk, chart, narrowing=narrowing, user_id=reader)
     return tagged(list_document(made, offset=narrowing.offset), if_none_match)
 
@@ -69,8 +70,9 @@ async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, narrowing: Narr
     response_model=ListOut,
     responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, ItemNotFound)},
 )
-async def read_similar(item_id: EntityId, reader: Reader, desk: AtDesk, narrowing: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
+async def read_similar(item_id: EntityId, reader: Reader, desk: AtDesk, asked: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
     """By the live model: what it recommends to somebody who liked this item alone."""
+    narrowing = asked.narrowing()
     made = await discovery.read_similar(desk, item_id, narrowing=narrowing, user_id=reader)
     return tagged(list_document(made, offset=narrowing.offset), if_none_match)
 

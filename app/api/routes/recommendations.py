@@ -10,7 +10,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import Field
 
 from app.api.deps import CurrentAccount, Process, Services, acts_for_anybody, check_may_act_for
-from app.api.lists import NOT_MODIFIED, AtDesk, EntryOut, IfNoneMatch, Ordered, entry_document, instant, tagged
+from app.api.lists import NOT_MODIFIED, AskedOfOrder, AtDesk, EntryOut, IfNoneMatch, entry_document, instant, tagged
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant
 from app.changes import ListSight
@@ -46,6 +46,23 @@ class RecommendationsOut(Answer):
     entries: list[EntryOut]
 
 
+class Asked(AskedOfOrder):
+    model: int | None = Field(default=None, ge=1, lt=2**63, description="A certain model version (admin).")
+    fresh: bool = Field(default=False, description="Wait for a list that knows everything the user did.")
+    wait: float | None = Field(default=None, ge=0, le=30, description="Seconds to wait for it; with `fresh` 5 unless said otherwise.")
+    cursor: str | None = Field(default=None, pattern=CURSOR, description="The `next_cursor` of an answer, with its other parameters.")
+    strict: bool = Field(default=False, description="404 for a user that is not known, instead of what is popular.")
+
+    @property
+    def wait_seconds(self) -> float:
+        if self.wait is not None:
+            return self.wait
+        return FRESH_SECONDS if self.fresh else 0.0
+
+    def _wanted(self) -> dict[str, Any]:
+        return {**super()._wanted(), "model_version": self.model}
+
+
 class NewListOut(Answer):
     """The data of the event `list`."""
 
@@ -66,12 +83,7 @@ async def read_recommendations(
     user_id: EntityId,
     account: CurrentAccount,
     desk: AtDesk,
-    narrowing: Ordered,
-    model: Annotated[int | None, Query(ge=1, lt=2**63, description="A certain model version (admin).")] = None,
-    fresh: Annotated[bool, Query(description="Wait for a list that knows everything the user did.")] = False,
-    wait: Annotated[float | None, Query(ge=0, le=30, description="Seconds to wait for it; with `fresh` 5 unless said otherwise.")] = None,
-    cursor: Annotated[str | None, Query(pattern=CURSOR, description="The `next_cursor` of an answer, with its other parameters.")] = None,
-    strict: Annotated[bool, Query(description="404 for a user that is not known, instead of what is popular.")] = False,
+    asked: Annotated[Asked, Query()],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """What is stored, at once; entries the user has met since or that were hidden are left out.
@@ -80,20 +92,19 @@ async def read_recommendations(
     says that it was replaced (409); nothing comes twice, but items met meanwhile let as many that follow be skipped.
     """
     check_may_act_for(account, user_id)
-    if model is not None and account.role != "admin":
+    if asked.model is not None and account.role != "admin":
         raise Forbidden("Only the role admin may choose the model version.")
-    narrowing = narrowing.model_copy(update={"model_version": model})
-    if cursor is not None:
-        list_id, narrowing = _going_on(cursor, narrowing)
+    narrowing = asked.narrowing()
+    if asked.cursor is not None:
+        list_id, narrowing = _going_on(asked.cursor, narrowing)
         shown = await recommendations.read_on(desk, user_id=user_id, narrowing=narrowing, list_id=list_id)
         return tagged(_document(shown, narrowing), if_none_match)
-    seconds = wait if wait is not None else FRESH_SECONDS if fresh else 0.0
     shown = await recommendations.read_list(
         desk,
         user_id=user_id,
         narrowing=narrowing,
-        wait_seconds=seconds,
-        is_strict=strict and acts_for_anybody(account),
+        wait_seconds=asked.wait_seconds,
+        is_strict=asked.strict and acts_for_anybody(account),
     )
     return tagged(_document(shown, narrowing), if_none_match)
 
