@@ -1,7 +1,6 @@
 """What the answers of all lists are made of: entries with reasons, and the parameters that narrow a list."""
 
 import hashlib
-import json
 import time
 import uuid
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Query, Response
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from app.api.deps import CorrelationId, CurrentAccount, Process
 from app.api.shapes import Answer, Instant
@@ -105,7 +105,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The answe
 
 def tagged(document: dict[str, Any], if_none_match: str | None) -> Response:
     """The document with a weak entity tag of its content, or 304 without it where the client has it (RFC 9110, 13.1.2)."""
-    content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    content = to_json(document)
     tag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if if_none_match is not None and (if_none_match.strip() == "*" or tag in (sent.strip() for sent in if_none_match.split(","))):
