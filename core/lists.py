@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any, Final, LiteralString
 
 from psycopg import Connection
@@ -86,7 +87,7 @@ def write(lists: Sequence[ComputedList]) -> Statement[None]:
 _STAGE = """
 CREATE TEMPORARY TABLE staged_lists (user_id text, list_id uuid, model_version_id bigint, item_numbers int4[], scores float4[],
     kinds int2[], reason_items int4[], reason_categories text[], is_cold boolean, history_count integer, read_at timestamptz
-) ON COMMIT DROP
+) WITH (toast_tuple_target = 8160) ON COMMIT DROP -- rows that are there for a moment are not worth compressing
 """
 _STAGED: LiteralString = _UPSERT.replace("{given}", "staged_lists AS given")
 
@@ -95,10 +96,9 @@ def write_many(connection: Connection[Any], lists: Sequence[ComputedList]) -> No
     """`write` for thousands: copied into a table of the transaction first, so that rows are locked for one quick statement only."""
     connection.execute(_STAGE)
     with connection.cursor() as cursor, cursor.copy("COPY staged_lists FROM STDIN (FORMAT binary)") as copy:
-        copy.write(binary.BEGIN)
-        for made in lists:
-            copy.write(_as_row(made))
-        copy.write(binary.END)
+        parts = chain([binary.BEGIN], map(_as_row, lists), [binary.END])
+        while some := b"".join(islice(parts, 64)):  # each writing waits for the server
+            copy.write(some)
     connection.execute(_STAGED)
 
 
