@@ -150,7 +150,7 @@ class Als(Recommender):
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
         terms = self._fold_in.terms(histories.matrix, *self._weights(histories.matrix)).astype(np.float32)
-        parts: NDArray[np.floating] = self._factors[ranked] @ terms.transpose(0, 2, 1)
+        parts: NDArray[np.floating] = self._factors.take(ranked, axis=0) @ terms.transpose(0, 2, 1)
         return parts
 
     def _weights(self, matrix: csr_matrix) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

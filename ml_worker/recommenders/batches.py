@@ -44,11 +44,11 @@ def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> ND
     is_liked = (place < lengths[:, None]) & (matrix.data[entry] > 0)
     parts += np.where(is_liked, 0, -np.inf).astype(parts.dtype)[:, None, :]
     flat, cells = parts.reshape(users * ranked, width), np.arange(users * ranked)
-    items = np.repeat(matrix.indices[entry], ranked, axis=0)
+    items, user = matrix.indices[entry], np.repeat(np.arange(users), ranked)
     # A few times the maximum is quicker than one partition of everything.
     for nth in range(min(count, width)):
         best = flat.argmax(axis=1)
-        told[:, :, nth] = np.where(flat[cells, best] > 0, items[cells, best], -1).reshape(users, ranked)
+        told[:, :, nth] = np.where(flat[cells, best] > 0, items[user, best], -1).reshape(users, ranked)
         flat[cells, best] = -np.inf
     return told
 

@@ -49,7 +49,7 @@ class FoldIn:
         has = place < lengths[:, None]
         # Behind the end stands some item or other: it weighs nothing.
         entry = np.minimum(matrix.indptr[:-1, None] + place, max(matrix.nnz - 1, 0))
-        items = self._factors[matrix.indices[entry]].astype(np.float64)
+        items = self._factors.take(matrix.indices[entry], axis=0).astype(np.float64)
         return [items, *(np.where(has, of_entries[entry], 0)[:, :, None] for of_entries in weights)]
 
     def _by_factors(self, items: NDArray[np.float64], more: NDArray[np.float64]) -> NDArray[np.float64]:
