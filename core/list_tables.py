@@ -10,7 +10,17 @@ from sqlmodel import Field, SQLModel
 from core.tables import array_of, document, model_version, reference, timestamp, written_at
 
 
-class RecommendationList(SQLModel, table=True):
+class StoredEntries(SQLModel):
+    """The columns of what is stored as a list; `core.entries` says what the numbers mean."""
+
+    item_numbers: list[int] = array_of(Integer)
+    scores: list[float] = array_of(REAL)
+    kinds: list[int] = array_of(SmallInteger)
+    reason_items: list[int] = array_of(Integer)
+    reason_categories: list[str] = array_of(Text)
+
+
+class RecommendationList(StoredEntries, table=True):
     """The stored list of one user: the entries in order, made by one model version at one time."""
 
     __tablename__ = "recommendation_lists"
@@ -18,11 +28,6 @@ class RecommendationList(SQLModel, table=True):
     user_id: str = reference("users.id", primary_key=True)
     list_id: uuid.UUID
     model_version_id: int | None = model_version(index=True)
-    item_numbers: list[int] = array_of(Integer)
-    scores: list[float] = array_of(REAL)
-    kinds: list[int] = array_of(SmallInteger)
-    reason_items: list[int] = array_of(Integer)
-    reason_categories: list[str] = array_of(Text)
     is_cold: bool
     history_count: int
     computed_at: datetime = written_at()
@@ -42,7 +47,7 @@ class ItemStats(SQLModel, table=True):
     velocity: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
-class SimilarItems(SQLModel, table=True):
+class SimilarItems(StoredEntries, table=True):
     """What a model says is similar to one item."""
 
     __tablename__ = "similar_items"
@@ -50,11 +55,6 @@ class SimilarItems(SQLModel, table=True):
     item_id: str = reference("items.id", primary_key=True)
     list_id: uuid.UUID
     model_version_id: int | None = model_version(index=True)
-    item_numbers: list[int] = array_of(Integer)
-    scores: list[float] = array_of(REAL)
-    kinds: list[int] = array_of(SmallInteger)
-    reason_items: list[int] = array_of(Integer)
-    reason_categories: list[str] = array_of(Text)
     computed_at: datetime = written_at()
 
 

@@ -51,7 +51,8 @@ def texts() -> Any:
 
 def array_of(kind: Any) -> Any:
     """A column of arrays; what those of a list mean says `core.entries`."""
-    return Field(sa_column=Column(ARRAY(kind), nullable=False))
+    # A type and not a column: a column belongs to one table, and several have these.
+    return Field(sa_type=ARRAY(kind), nullable=False)
 
 
 def document() -> Any:
