@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from core.entries import REASON_ITEMS, Entries, kind_of
 from ml_worker.catalogue import Catalogue
-from ml_worker.recommenders.base import Recommender
-from ml_worker.recommenders.interactions import Histories
+from ml_worker.recommenders.answers import Answer
 
 _NEW: Final = kind_of("new", "new")
 # By whether the list is personal.
@@ -22,19 +21,18 @@ _POPULAR: Final = np.array([kind_of("popular", "popular"), kind_of("personal", "
 class Chosen:
     """Rankings of some users side by side [users × places], best first; behind the end of a shorter one stands −1."""
 
-    histories: Histories
+    answer: Answer
     items: NDArray[np.int32]  # columns of the catalogue
     scores: NDArray[np.float32]
     profiles: NDArray[np.float32]  # [users × categories] how much they like each
-    is_personal: NDArray[np.bool_]  # [users]
 
 
-def explained(recommender: Recommender, catalogue: Catalogue, is_new: NDArray[np.bool_], chosen: Chosen) -> list[Entries]:
+def explained(catalogue: Catalogue, is_new: NDArray[np.bool_], chosen: Chosen) -> list[Entries]:
     """The entries of each user with their reasons: what the model can explain is; `is_new` says which items of the catalogue are new."""
     items = chosen.items
-    told = recommender.speakers(chosen.histories, np.where(items < catalogue.known, items, -1), count=REASON_ITEMS)
+    told = chosen.answer.speakers(np.where(items < catalogue.known, items, -1), count=REASON_ITEMS)
     reasons = np.where(told >= 0, catalogue.numbers[told], 0)
-    personal = chosen.is_personal.astype(np.intp)[:, None]
+    personal = chosen.answer.is_personal.astype(np.intp)[:, None]
     is_told, is_late = told[:, :, 0] >= 0, is_new[items] & (items >= catalogue.known)
     kinds = np.where(is_told, _BECAUSE[personal], np.where(is_late, np.int16(_NEW), _POPULAR[personal]))
     named: dict[int, tuple[str, ...]] = {}

@@ -11,9 +11,12 @@ from pydantic import Field
 from scipy.sparse import csc_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 
+from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.batches import alike
+from ml_worker.recommenders.factor_answers import FactorAnswer
 from ml_worker.recommenders.fold_in import FoldIn
+from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
@@ -134,6 +137,10 @@ class Als(Recommender):
             self._fold_in = FoldIn(self._factors, gram)
         except np.linalg.LinAlgError as error:
             raise DamagedModel("item_factors and regularization are such that users have no unique factors") from error
+        self._index = InnerProductIndex(self._factors)
+
+    def _answer(self, histories: Histories) -> Answer:
+        return FactorAnswer(super()._answer(histories), self._index, terms=self._terms)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         users = np.empty((len(histories), self.config.factors), dtype=np.float32)
@@ -149,9 +156,13 @@ class Als(Recommender):
 
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
-        terms = self._fold_in.terms(histories.matrix, *self._weights(histories.matrix)).astype(np.float32)
+        terms = self._terms(histories.matrix).astype(np.float32)
         parts: NDArray[np.floating] = self._factors.take(ranked, axis=0) @ terms.transpose(0, 2, 1)
         return parts
+
+    def _terms(self, matrix: csr_matrix) -> NDArray[np.floating]:
+        """What each entry of histories adds to the factors of its user [users × longest × factors]."""
+        return self._fold_in.terms(matrix, *self._weights(matrix))
 
     def _weights(self, matrix: csr_matrix) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Of each entry of histories the pull on the user, and the confidence beside the 1 that every item has."""

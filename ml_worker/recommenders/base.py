@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, alike, strongest, tiles
+from ml_worker.recommenders.answers import Answer, MismatchedHistories
+from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, tiles
 from ml_worker.recommenders.interactions import Histories, Interactions
-from ml_worker.recommenders.selection import NOT_OFFERED, best_first, count_broken
+from ml_worker.recommenders.selection import count_broken
 from ml_worker.recommenders.state import DamagedModel, Files, State, is_finite, pack, unpack
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
@@ -32,14 +33,6 @@ class NothingToLearn(Exception):
 
 class TrainingDiverged(Exception):
     """The training ended with numbers that are not finite."""
-
-
-class MismatchedHistories(Exception):
-    """Histories, rankings or exclusions that do not fit the model or each other."""
-
-
-class InvalidCount(Exception):
-    """Fewer than one result was asked for."""
 
 
 class ScoresNotFinite(Exception):
@@ -143,23 +136,24 @@ class Recommender(ABC):
             done += len(tile)
         return scores
 
+    def answer(self, histories: Histories) -> Answer:
+        """All that may be asked about these users, of whom there are no more than whose scores fit into memory.
+
+        Raises `NotFitted`, `MismatchedHistories`.
+        """
+        self._check(histories)
+        return self._answer(histories)
+
     def recommend(self, histories: Histories, *, count: int, exclude: NDArray[np.bool_] | None = None) -> list[Ranking]:
         """For each user the `count` best items of the whole catalogue, never one that is seen or excluded [items].
 
         Shorter where fewer are left. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`, `ScoresNotFinite`.
         """
-        items = self._check(histories)
-        if count < 1:
-            raise InvalidCount(f"{count} recommendations were asked for; at least 1 is possible")
-        if exclude is not None and (exclude.shape != (items,) or exclude.dtype != np.bool_):
-            raise MismatchedHistories(f"exclude is {exclude.dtype} {exclude.shape}, the model needs bool ({items},)")
+        self._check(histories)
         rankings: list[Ranking] = []
         for tile in tiles(histories):
-            scores, seen = self._score_all(tile), tile.matrix
-            scores[np.repeat(np.arange(len(tile)), np.diff(seen.indptr)), seen.indices] = NOT_OFFERED
-            if exclude is not None:
-                scores[:, exclude] = NOT_OFFERED
-            rankings += [Ranking(*best) for best in best_first(scores, count=count)]
+            items, scores, lengths = self.answer(tile).best(count=count, exclude=exclude)
+            rankings += [Ranking(items[row, :kept].copy(), scores[row, :kept].copy()) for row, kept in enumerate(lengths.tolist())]
         return rankings
 
     def explain(self, histories: Histories, rankings: Sequence[Ranking], *, count: int = 3) -> list[list[NDArray[np.int32]]]:
@@ -178,20 +172,7 @@ class Recommender(ABC):
 
         Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
         """
-        items = self._check(histories)
-        if count < 1:
-            raise InvalidCount(f"{count} reasons were asked for; at least 1 is possible")
-        if len(ranked) != len(histories):
-            raise MismatchedHistories(f"{len(ranked)} rankings do not belong to {len(histories)} histories")
-        if ranked.size and not -1 <= ranked.min() <= ranked.max() < items:
-            raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
-        told = np.full((*ranked.shape, count), -1, dtype=np.int32)
-        if told.size:
-            for rows in alike(histories.matrix, np.flatnonzero(self._find_personal(histories)), ranked.shape[1]):
-                of_rows, wanted = histories.take(rows), ranked[rows]
-                told[rows] = strongest(self._parts(of_rows, wanted), of_rows.matrix, count)
-            told[ranked < 0] = -1
-        return told
+        return self.answer(histories).speakers(ranked, count=count)
 
     def save(self) -> dict[str, bytes]:
         """The model as files: `arrays.npz` and `model.json`. Raises `NotFitted`."""
@@ -256,6 +237,10 @@ class Recommender(ABC):
             kept = ranked[row] >= 0
             parts[row, kept, :length] = self._contributions(histories.take([row]), ranked[row, kept])
         return parts
+
+    def _answer(self, histories: Histories) -> Answer:
+        """An algorithm's own, where it knows shorter ways than all scores."""
+        return Answer(histories, self._find_personal(histories), score=self._score_all, parts=self._parts)
 
     def _find_personal(self, histories: Histories) -> NDArray[np.bool_]:
         # An item that nobody liked when the model was trained says nothing about the user's taste.

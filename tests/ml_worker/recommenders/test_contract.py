@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
+from ml_worker.recommenders.answers import InvalidCount, MismatchedHistories
 from ml_worker.recommenders.base import (
-    InvalidCount,
-    MismatchedHistories,
     NotFitted,
     NothingToLearn,
     Recommender,

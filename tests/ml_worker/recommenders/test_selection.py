@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 
 # Few different values, so that ties at the border are the rule.
-SCORES = arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(0, 12)), elements=st.sampled_from([0, 1, 2, -1, NOT_OFFERED]))
+VALUES = st.sampled_from([0, -0.0, 1, 2, 1e-42, -1e-42, -1, 3e38, -3e38, NOT_OFFERED])
+SCORES = arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(0, 12)), elements=VALUES)
 
 
 @given(SCORES, st.integers(1, 15))

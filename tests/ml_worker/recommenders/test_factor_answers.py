@@ -1,0 +1,54 @@
+"""What a model of factors answers without scoring everything, against all its scores."""
+
+import numpy as np
+import pytest
+
+from ml_worker.recommenders.als import Als
+from ml_worker.recommenders.factor_answers import FactorAnswer
+from ml_worker.recommenders.interactions import Histories
+from ml_worker.recommenders.selection import best_of, leave_out
+
+
+@pytest.fixture(scope="module")
+def model(drawn) -> Als:
+    made = Als(Als.Config(factors=8))
+    made.fit(drawn)
+    return made
+
+
+@pytest.fixture
+def asked() -> Histories:
+    """Sixty users: histories shorter and longer than there are factors, some with nothing, some without a like."""
+    rng = np.random.default_rng(5)
+    lengths = rng.integers(0, 20, 60)
+    items = np.concatenate([rng.choice(40, length, replace=False) for length in lengths])
+    return Histories.from_events(np.repeat(np.arange(60), lengths), items, rng.choice([-1, 0, 0.5, 2], len(items)), shape=(60, 40))
+
+
+def test_the_best_are_those_of_all_scores(model, asked):
+    exclude = np.arange(40) % 5 == 0
+    answer = model.answer(asked)
+    assert {True, False} == set(answer.is_personal.tolist())
+    scores = model.scores(asked)
+    leave_out(scores, asked.matrix, exclude)
+    found, expected = answer.best(count=12, exclude=exclude), best_of(scores, count=12)
+    assert found.lengths.tolist() == expected.lengths.tolist()
+    assert np.array_equal(found.items, expected.items)
+    assert found.scores == pytest.approx(expected.scores, abs=1e-6)
+
+
+def test_some_scores_are_those_among_all(model, asked):
+    rows, columns = np.array([3, 0, 41]), np.array([7, 2])
+    scores = model.scores(asked)
+    for chosen in (rows, np.flatnonzero(model.is_personal(asked))[:4]):
+        assert model.answer(asked).scores_of(chosen) == pytest.approx(scores[chosen], abs=1e-6)
+        assert model.answer(asked).scores_of(chosen, columns) == pytest.approx(scores[np.ix_(chosen, columns)], abs=1e-6)
+
+
+def test_terms_that_were_kept_tell_what_others_work_out_again(model, asked):
+    kept = model.answer(asked)
+    lean = FactorAnswer(model.answer(asked), model._index, terms=model._terms, kept_numbers=0)
+    ranked = kept.best(count=12).items
+    rows = np.flatnonzero(kept.is_personal)
+    assert kept.parts(rows, ranked[rows]) == pytest.approx(lean.parts(rows, ranked[rows]), abs=1e-6)
+    assert np.array_equal(kept.speakers(ranked), lean.speakers(ranked))
