@@ -12,7 +12,6 @@ from psycopg import Connection
 from scipy.sparse import csr_matrix
 
 from core.narrowing import Narrowing
-from ml_worker.histories import Numbering
 from ml_worker.registry import ServedModel
 
 LARGE: Final = 5_000
@@ -36,7 +35,6 @@ class Catalogue:
     tag_names: tuple[str, ...]
     columns: Mapping[str, int]
     numbers: NDArray[np.int32]  # [items] by which the database knows them, 0 for those that are gone
-    numbering: Numbering
 
     def mask(self, narrowing: Narrowing) -> NDArray[np.bool_]:
         """Which items may be in a list [items]."""
@@ -142,7 +140,6 @@ def read_catalogue(connection: Connection[Any], known: Sequence[str]) -> Catalog
         tag_names=tag_names,
         columns=columns,
         numbers=numbers,
-        numbering=Numbering.of(numbers),
     )
 
 

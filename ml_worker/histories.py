@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -19,29 +20,6 @@ _MICROSECONDS: Final = 1_000_000
 _SECONDS_TO_2000: Final = 946_684_800  # where PostgreSQL counts from
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Numbering:
-    """Which column the number of an item in the database stands for."""
-
-    numbers: NDArray[np.int32]  # ascending
-    columns: NDArray[np.int32]  # of each
-
-    @classmethod
-    def of(cls, numbers: NDArray[np.int32]) -> "Numbering":
-        """From the number of each column; 0 where the item is gone."""
-        there = np.flatnonzero(numbers)
-        order = there[np.argsort(numbers[there])]
-        return cls(numbers[order], order.astype(np.int32))
-
-    def find(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The column of each number, −1 for those that have none."""
-        if not len(self.numbers):
-            return np.full(len(numbers), -1, dtype=np.int32)
-        place = np.minimum(np.searchsorted(self.numbers, numbers), len(self.numbers) - 1)
-        found: NDArray[np.int32] = np.where(self.numbers[place] == numbers, self.columns[place], -1).astype(np.int32)
-        return found
-
-
 @dataclass(frozen=True, slots=True)
 class UserHistories:
     """The histories of the users that exist, in the order of `user_ids`; `counts` are their interactions.
@@ -55,12 +33,13 @@ class UserHistories:
     preferred: list[tuple[str, ...]]
 
 
-# One row a user: to send a row an event costs more than to find them. The inner order is the order in the arrays.
+# One row a user: to send a row an event costs more than to find them. The inner order is the order in the arrays. Items go by
+# their ids: to look up numbers PostgreSQL would read the whole catalogue for every batch.
 _HISTORIES = """
-SELECT user_id, array_agg(number) AS items, array_agg(type) AS types, array_agg(value) AS values, array_agg(occurred_at) AS times
+SELECT user_id, array_agg(item_id) AS items, array_agg(type) AS types, array_agg(value) AS values, array_agg(occurred_at) AS times
 FROM (
-    SELECT user_id, number, array_position(%(types)s::text[], type)::int4 - 1 AS type, value::float4, occurred_at
-    FROM interactions JOIN items ON items.id = item_id
+    SELECT user_id, item_id, array_position(%(types)s::text[], type)::int4 - 1 AS type, value::float4, occurred_at
+    FROM interactions
     WHERE user_id = ANY(%(user_ids)s) ORDER BY user_id, occurred_at, interactions.id
 ) AS events
 GROUP BY user_id
@@ -77,9 +56,9 @@ class _Unread(Loader):
 
 
 def read_histories(
-    connection: Connection[Any], user_ids: Sequence[str], *, numbering: Numbering, size: int, weights: Mapping[str, float]
+    connection: Connection[Any], user_ids: Sequence[str], *, columns: Mapping[str, int], size: int, weights: Mapping[str, float]
 ) -> UserHistories:
-    """The live histories of some users; `numbering` says which of the `size` columns of a model an item has.
+    """The live histories of some users; `columns` says which column an item has, of which the first `size` are the model's.
 
     Items the model does not know are counted but have no column. Events are oldest first, as in `dataset.read_interactions`.
     """
@@ -90,18 +69,17 @@ def read_histories(
             kind = cursor.adapters.types[name]
             cursor.adapters.register_loader(kind.array_oid, _Unread)
         found = cursor.execute(_HISTORIES, {"user_ids": list(rows_of), "types": list(weights)}).fetchall()
-    items, types, values, times = (
-        _joined([row[place] for row in found], form) for place, form in enumerate((">i4", ">i4", ">f4", ">i8"), start=1)
-    )
-    lengths = np.array([(len(row[1]) - _ARRAY_HEADER) // 8 for row in found], dtype=np.int64)
+    types, values, times = (_joined([row[place] for row in found], form) for place, form in enumerate((">i4", ">f4", ">i8"), start=2))
+    lengths = np.array([len(row[1]) for row in found], dtype=np.int64)
     own = np.array([rows_of[row[0]] for row in found], dtype=np.int64)
     counts = np.zeros(len(there), dtype=np.int64)
     counts[own] = lengths
-    columns = numbering.find(items.astype(np.int32))
-    known = np.flatnonzero((columns >= 0) & (columns < size))
+    items = chain.from_iterable(row[1] for row in found)
+    places = np.fromiter(map(columns.get, items, repeat(size)), dtype=np.int64, count=len(types))
+    known = np.flatnonzero(places < size)
     told = strength(types[known].astype(np.intp), values[known].astype(np.float32), weights)
     seconds = (times[known].astype(np.int64) + _MICROSECONDS // 2) // _MICROSECONDS + _SECONDS_TO_2000
-    histories = Histories.from_events(np.repeat(own, lengths)[known], columns[known], told, seconds, shape=(len(there), size))
+    histories = Histories.from_events(np.repeat(own, lengths)[known], places[known], told, seconds, shape=(len(there), size))
     is_silent = np.diff(histories.offsets) == 0
     preferred = [tuple(chosen) if silent else () for (_, chosen), silent in zip(there, is_silent.tolist(), strict=True)]
     return UserHistories(list(rows_of), counts.tolist(), histories, preferred)

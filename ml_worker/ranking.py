@@ -110,7 +110,7 @@ class Ranker:
     def _view(self, connection: Connection[Any], model: ServedModel, asked: UserHistories | Sequence[str], read_at: datetime) -> View:
         catalogue = self.catalogues.current(connection, model)
         if not isinstance(asked, UserHistories):
-            asked = read_histories(connection, asked, numbering=catalogue.numbering, size=catalogue.known, weights=self.weights)
+            asked = read_histories(connection, asked, columns=catalogue.columns, size=catalogue.known, weights=self.weights)
         return View(model, catalogue, asked, catalogue.is_new(now=read_at.timestamp(), days=self.new_days), read_at)
 
     def _model(self, connection: Connection[Any], version_id: int | None = None) -> ServedModel:

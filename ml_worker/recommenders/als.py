@@ -1,6 +1,8 @@
 """Alternating least squares for implicit feedback (Hu, Koren, Volinsky 2008): trained by `implicit`, served by numpy."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -15,7 +17,7 @@ from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.batches import alike
 from ml_worker.recommenders.factor_answers import FactorAnswer
-from ml_worker.recommenders.fold_in import FoldIn
+from ml_worker.recommenders.fold_in import FoldIn, Weighed
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.state import DamagedModel
@@ -140,13 +142,13 @@ class Als(Recommender):
         self._index = InnerProductIndex(self._factors)
 
     def _answer(self, histories: Histories) -> Answer:
-        return FactorAnswer(super()._answer(histories), self._index, terms=self._terms)
+        return FactorAnswer(super()._answer(histories), self._index, terms=self._terms_of(histories.matrix), popular=self._cold_index)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         users = np.empty((len(histories), self.config.factors), dtype=np.float32)
+        weighed = self._weighed(histories.matrix)
         for rows in alike(histories.matrix, np.arange(len(users)), self.config.factors):
-            some = histories.matrix[rows]
-            users[rows] = self._fold_in.users(some, *self._weights(some))
+            users[rows] = self._fold_in.users(histories.matrix, weighed, rows)
         scores: NDArray[np.float32] = users @ self._factors.T
         return scores
 
@@ -156,18 +158,18 @@ class Als(Recommender):
 
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
-        terms = self._terms(histories.matrix).astype(np.float32)
+        terms = self._terms_of(histories.matrix)(np.arange(len(histories))).astype(np.float32)
         parts: NDArray[np.floating] = self._factors.take(ranked, axis=0) @ terms.transpose(0, 2, 1)
         return parts
 
-    def _terms(self, matrix: csr_matrix) -> NDArray[np.floating]:
-        """What each entry of histories adds to the factors of its user [users × longest × factors]."""
-        return self._fold_in.terms(matrix, *self._weights(matrix))
+    def _terms_of(self, matrix: csr_matrix) -> Callable[[NDArray[np.integer]], NDArray[np.floating]]:
+        """Of rows of histories, what each entry adds to the factors of its user [rows × longest × factors]."""
+        return partial(self._fold_in.terms, matrix, self._weighed(matrix))
 
-    def _weights(self, matrix: csr_matrix) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    def _weighed(self, matrix: csr_matrix) -> Weighed:
         """Of each entry of histories the pull on the user, and the confidence beside the 1 that every item has."""
         signed = _signed_confidence(matrix.data.astype(np.float64), self.config.alpha)
-        return np.maximum(signed, 0), np.abs(signed) - 1
+        return Weighed(np.maximum(signed, 0), np.abs(signed) - 1)
 
 
 def _column(matrix: csc_matrix, item: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -74,7 +74,7 @@ class Answer:
         told = np.full((*ranked.shape, count), -1, dtype=np.int32)
         if told.size:
             for rows in alike(self.histories.matrix, np.flatnonzero(self.is_personal), ranked.shape[1]):
-                told[rows] = strongest(self.parts(rows, ranked[rows]), self.histories.matrix[rows], count)
+                told[rows] = strongest(self.parts(rows, ranked[rows]), self.histories.matrix, rows, count)
             told[ranked < 0] = -1
         return told
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml_worker.recommenders.answers import Answer, MismatchedHistories
+from ml_worker.recommenders.answers import Answer, MismatchedHistories, Scoring
 from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, tiles
+from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import count_broken
 from ml_worker.recommenders.state import DamagedModel, Files, State, is_finite, pack, unpack
@@ -78,6 +79,7 @@ class Recommender(ABC):
             raise TypeError(f"{type(self).__name__} is configured by {self.Config.__qualname__}, not {type(config).__qualname__}")
         self.config = config or self.Config()
         self._state: State | None = None
+        self._made_cold_index: InnerProductIndex | None = None
 
     @property
     def is_fitted(self) -> bool:
@@ -254,6 +256,12 @@ class Recommender(ABC):
         """The scores for users without a signal [items]."""
         return self._popularity
 
+    def _cold_index(self) -> InnerProductIndex:
+        """`_cold` as vectors of length 1, in which the best for users without a signal are found; made when it is first asked for."""
+        if self._made_cold_index is None:
+            self._made_cold_index = InnerProductIndex(self._cold[:, None])
+        return self._made_cold_index
+
     @property
     def _popularity(self) -> NDArray[np.float32]:
         return self._fitted().arrays["popularity"]
@@ -288,17 +296,18 @@ class Recommender(ABC):
             if not is_finite(array):
                 raise DamagedModel(f"{name} holds numbers that are not finite")
         self._prepare(state.arrays)
-        self._state = state
+        self._state, self._made_cold_index = state, None
 
-    def _score_all(self, histories: Histories) -> NDArray[np.float32]:
+    def _score_all(self, histories: Histories, score: Scoring | None = None) -> NDArray[np.float32]:
+        score = score or self._score
         personal = self._find_personal(histories)
         if personal.all() or (personal.any() and self.scores_anyone):
             # What is not its own array, or not one to write into, is copied.
-            scores = np.require(self._score(histories), np.float32, ["C", "O", "W"])
+            scores = np.require(score(histories), np.float32, ["C", "O", "W"])
         else:
             scores = np.empty(histories.matrix.shape, dtype=np.float32)
             if personal.any():
-                scores[personal] = self._score(histories.take(np.flatnonzero(personal)))
+                scores[personal] = score(histories.take(np.flatnonzero(personal)))
         scores[~personal] = self._cold
         if broken := count_broken(scores):
             raise ScoresNotFinite(f"{self.name} scored {broken} of {len(scores)} users with numbers that are not finite")

@@ -30,26 +30,33 @@ def even_step(count: int, *, at_most: int) -> int:
     return max(1, -(-count // max(1, times)))
 
 
-def strongest(parts: NDArray[np.floating], matrix: csr_matrix, count: int) -> NDArray[np.int32]:
-    """For each user and ranked item the `count` liked items of the history that add most, strongest first, padded with −1.
+def entries_of(matrix: csr_matrix, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where the entries of some rows are stored [rows × longest], and which of these there are; where there is none stands any."""
+    lengths = np.diff(matrix.indptr)[rows]
+    place = np.arange(int(lengths.max(initial=0)))
+    return np.minimum(matrix.indptr[rows, None] + place, max(matrix.nnz - 1, 0)), place < lengths[:, None]
 
-    `parts` [users × ranked × longest history] is what each entry of the rows of `matrix` adds; it is overwritten.
+
+def strongest(parts: NDArray[np.floating], matrix: csr_matrix, rows: NDArray[np.integer], count: int) -> NDArray[np.int32]:
+    """For each of some users and ranked item the `count` liked items of the history that add most, strongest first, padded with −1.
+
+    `parts` [users × ranked × longest history] is what each entry of those `rows` of `matrix` adds; it is overwritten.
     """
     users, ranked, width = parts.shape
     told = np.full((users, ranked, count), -1, dtype=np.int32)
     if not width:
         return told
-    lengths, place = np.diff(matrix.indptr), np.arange(width)
-    entry = np.where(place < lengths[:, None], matrix.indptr[:-1, None] + place, 0)
-    is_liked = (place < lengths[:, None]) & (matrix.data[entry] > 0)
+    entry, has = entries_of(matrix, rows)
+    is_liked = has & (matrix.data.take(entry) > 0)
     parts += np.where(is_liked, 0, -np.inf).astype(parts.dtype)[:, None, :]
-    flat, cells = parts.reshape(users * ranked, width), np.arange(users * ranked)
-    items, user = matrix.indices[entry], np.repeat(np.arange(users), ranked)
+    items, flat = matrix.indices.take(entry).ravel(), parts.reshape(-1)
+    cells, of_user = np.arange(0, flat.size, width), np.repeat(np.arange(0, items.size, width), ranked)
     # A few times the maximum is quicker than one partition of everything.
     for nth in range(min(count, width)):
-        best = flat.argmax(axis=1)
-        told[:, :, nth] = np.where(flat[cells, best] > 0, items[user, best], -1).reshape(users, ranked)
-        flat[cells, best] = -np.inf
+        best = parts.reshape(users * ranked, width).argmax(axis=1)
+        found = cells + best
+        told[:, :, nth] = np.where(flat.take(found) > 0, items.take(of_user + best), -1).reshape(users, ranked)
+        flat[found] = -np.inf
     return told
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
+from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Histories, Interactions
@@ -147,6 +148,9 @@ class Blend(Recommender):
         # Strangers get what the popular part calls popular, recently for instance.
         return next((made._cold for made in self._parts_made if isinstance(made, Popular)), self._popularity)
 
+    def _answer(self, histories: Histories) -> Answer:
+        return _Blended(self, super()._answer(histories))
+
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         total = np.zeros(histories.matrix.shape, dtype=np.float32)
         for part, made in zip(self.config.parts, self._parts_made, strict=True):
@@ -177,9 +181,8 @@ class Blend(Recommender):
         for part, made in zip(self.config.parts, self._parts_made, strict=True):
             is_personal = made.is_personal(histories)
             if part.weight > 0 and is_personal.any():
-                spread = made.scores(histories).std(axis=1)
-                scale = np.where(is_personal, part.weight / np.where(spread > 0, spread, 1), 0)
-                total += scale[:, None, None] * made._parts(histories, ranked)
+                _, spread = _standardized(made.scores(histories))
+                total += _scale(part.weight, spread, is_personal)[:, None, None] * made._parts(histories, ranked)
         return total
 
     def _stage(self, progress: Progress, number: int) -> Progress:
@@ -188,15 +191,59 @@ class Blend(Recommender):
         return lambda done, note: progress((number + done) / count, f"{name}: {note}")
 
 
+class _Blended(Answer):
+    """The answer of a blend: parts that were asked for scores are not asked for them again to tell the reasons."""
+
+    def __init__(self, blend: Blend, given: Answer) -> None:
+        super().__init__(given.histories, given.is_personal, score=given._score, parts=given._parts)
+        self._blend = blend
+        self._line = np.cumsum(given.is_personal) - 1  # only who gets a personal answer is a matter of the parts
+        self._asked: list[tuple[Answer, NDArray[np.floating]]] = []
+
+    def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        if not self._asked:
+            return super().parts(rows, ranked)
+        lines, matrix = self._line[rows], self.histories.matrix
+        total = np.zeros((*ranked.shape, int(np.diff(matrix.indptr)[rows].max(initial=0))))
+        for answer, scale in self._asked:
+            if answer.is_personal[lines].any():
+                total += scale[lines, None, None] * answer.parts(lines, ranked)
+        return total
+
+    def _scores(self) -> NDArray[np.float32]:
+        return self._blend._score_all(self.histories, self._ask)
+
+    def _ask(self, histories: Histories) -> NDArray[np.float32]:
+        total = np.zeros(histories.matrix.shape, dtype=np.float32)
+        self._asked = []
+        for part, made in zip(self._blend.config.parts, self._blend.parts, strict=True):
+            if part.weight > 0:
+                answer = made.answer(histories)
+                standard, spread = _standardized(answer._scores())
+                total += np.float32(part.weight) * standard
+                self._asked.append((answer, _scale(part.weight, spread, answer.is_personal)))
+        return total
+
+
 def standardized(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row with mean 0 and standard deviation 1; rows that do not vary become 0."""
+    return _standardized(scores)[0]
+
+
+def _standardized(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+    """The standard scores, and the deviation by which each row was divided [rows]."""
     centred: NDArray[np.float32] = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     largest = np.abs(centred).max(axis=1, keepdims=True, initial=0)
     # Scaled first: the square of a large float32 is infinite.
     centred /= np.where(largest > 0, largest, 1)
     spread = centred.std(axis=1, keepdims=True)
     centred /= np.where(spread > 0, spread, 1)
-    return centred
+    return centred, (largest.astype(np.float64) * spread)[:, 0]
+
+
+def _scale(weight: float, spread: NDArray[np.floating], is_personal: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """What a part's contributions count in the blend [users]."""
+    return np.where(is_personal, weight / np.where(spread > 0, spread, 1), 0)
 
 
 def _prefixed(number: int, made: Recommender) -> dict[str, NDArray[Any]]:

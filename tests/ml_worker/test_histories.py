@@ -1,9 +1,9 @@
-"""Live histories in a model's columns: what a user said, in order, by the numbers of items."""
+"""Live histories in a model's columns: what a user said, in order."""
 
 import numpy as np
 import pytest
 
-from ml_worker.histories import Numbering, read_histories
+from ml_worker.histories import read_histories
 from ml_worker.settings import DEFAULT_WEIGHTS
 
 EVENTS = [
@@ -28,9 +28,8 @@ def read(connection, events):
     """The histories of these users by a model that knows these items, in this order."""
 
     def run(user_ids, *item_ids):
-        numbers = dict(connection.execute("SELECT id, number FROM items").fetchall())
-        numbering = Numbering.of(np.array([numbers.get(item_id, 0) for item_id in item_ids], dtype=np.int32))
-        return read_histories(connection, user_ids, numbering=numbering, size=len(item_ids), weights=DEFAULT_WEIGHTS)
+        columns = {item_id: column for column, item_id in enumerate(item_ids)}
+        return read_histories(connection, user_ids, columns=columns, size=len(item_ids), weights=DEFAULT_WEIGHTS)
 
     return run
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender, ScoresNotFinite
-from ml_worker.recommenders.fold_in import FoldIn
+from ml_worker.recommenders.fold_in import FoldIn, Weighed
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.state import DamagedModel
 
@@ -93,8 +93,9 @@ def test_the_terms_of_a_history_solve_the_equations_of_its_user():
         some = factors[items].astype(np.float64)
         left = gram + (some.T * added) @ some
         matrix = csr_matrix((np.ones(length, dtype=np.float32), items, [0, length]), shape=(1, 30))
-        assert FoldIn(factors, gram).terms(matrix, pulls, added)[0] == pytest.approx(np.linalg.solve(left, some.T * pulls).T)
-        assert FoldIn(factors, gram).users(matrix, pulls, added)[0] == pytest.approx(np.linalg.solve(left, some.T @ pulls))
+        weighed, rows = Weighed(pulls, added), np.array([0])
+        assert FoldIn(factors, gram).terms(matrix, weighed, rows)[0] == pytest.approx(np.linalg.solve(left, some.T * pulls).T)
+        assert FoldIn(factors, gram).users(matrix, weighed, rows)[0] == pytest.approx(np.linalg.solve(left, some.T @ pulls))
 
 
 def test_dislikes_are_never_a_reason(model):

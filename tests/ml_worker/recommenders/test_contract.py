@@ -143,6 +143,17 @@ class RecommenderContract:
         for ranking, of_user in zip(model.recommend(asked, count=5), scores, strict=True):
             assert ranking.scores == pytest.approx(of_user[ranking.items], rel=1e-5)
 
+    def test_one_answer_says_what_its_questions_say_one_by_one(self, model):
+        asked = history({}, {0: 1.0, 2: 1.0}, {1: -1.0}, {0: 1.0, 3: 0.5, 7: 0.0}, {5: 0.2}, items=40)
+        exclude = np.arange(40) % 7 == 3
+        answer = model.answer(asked)
+        best = answer.best(count=9, exclude=exclude)
+        rankings = model.recommend(asked, count=9, exclude=exclude)
+        assert [row[:kept].tolist() for row, kept in zip(best.items, best.lengths, strict=True)] == [one.items.tolist() for one in rankings]
+        assert np.array_equal(answer.speakers(best.items), model.speakers(asked, best.items))
+        assert answer.scores == pytest.approx(model.scores(asked), rel=1e-5, abs=1e-6), "whatever was left out of a ranking"
+        assert answer.scores_of([3, 0], np.array([1, 4])) == pytest.approx(model.scores(asked)[np.ix_([3, 0], [1, 4])], rel=1e-5, abs=1e-6)
+
     def test_who_has_seen_everything_gets_an_empty_list(self, model):
         (ranking,) = model.recommend(history(dict.fromkeys(range(40), 1.0), items=40), count=5)
         assert len(ranking.items) == len(ranking.scores) == 0

@@ -47,7 +47,8 @@ def test_some_scores_are_those_among_all(model, asked):
 
 def test_terms_that_were_kept_tell_what_others_work_out_again(model, asked):
     kept = model.answer(asked)
-    lean = FactorAnswer(model.answer(asked), model._index, terms=model._terms, kept_numbers=0)
+    terms = model._terms_of(asked.matrix)
+    lean = FactorAnswer(model.answer(asked), model._index, terms=terms, popular=model._cold_index, kept_numbers=0)
     ranked = kept.best(count=12).items
     rows = np.flatnonzero(kept.is_personal)
     assert kept.parts(rows, ranked[rows]) == pytest.approx(lean.parts(rows, ranked[rows]), abs=1e-6)
