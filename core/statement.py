@@ -23,13 +23,13 @@ class Statement(Generic[T]):
         """Execute in the connection's open transaction and read the result."""
         with connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(self.sql, self.params)
-            return self.read(cursor.fetchall() if cursor.description else [])
+            return self.read(cursor.fetchall() if cursor.rownumber is not None else [])
 
     async def run_async(self, connection: AsyncConnection[Any]) -> T:
         """`run` for the event loop."""
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(self.sql, self.params)
-            return self.read(await cursor.fetchall() if cursor.description else [])
+            return self.read(await cursor.fetchall() if cursor.rownumber is not None else [])
 
 
 def nothing(_rows: list[Row]) -> None:
