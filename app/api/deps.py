@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import BackgroundTasks, Depends, Request
 from fastapi.security import OAuth2PasswordBearer
@@ -30,11 +30,14 @@ from app.sign_in_limit import SignInLimit
 from core import failpoints
 from core.artifacts import ArtifactStore
 from core.database import AsyncPool, async_transaction, session_transaction
+from core.statement import Statement
 from core.topology import QueueName
+
+T = TypeVar("T")
 
 PREFIX = "/api/v1"
 
-bearer = OAuth2PasswordBearer(
+oauth2 = OAuth2PasswordBearer(
     tokenUrl=f"{PREFIX}/auth/token",
     scheme_name="account",
     description="Sign in with the e-mail address (as username) and password of an account.",
@@ -63,11 +66,15 @@ class Services:
     gauges: QueueGauges
 
 
-# Coroutines, though they wait for nothing: plain functions would each be run in a thread, which takes longer than what they do.
-async def get_process(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
+
+
+# Coroutines, though they wait for nothing: plain functions would each be run in a thread, which takes longer than what they do.
+async def get_process(request: Request) -> Services:
+    return services_of(request)
 
 
 Process = Annotated[Services, Depends(get_process)]
@@ -89,15 +96,45 @@ async def get_session(process: Process) -> AsyncIterator[AsyncSession]:
 Session = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 
-async def get_account(process: Process, token: Annotated[str | None, Depends(bearer)]) -> SignedIn:
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whoever shows a valid access token. Whether it is an account's still says the database: alone, or along with what is to be read."""
+
+    services: Services
+    account_id: uuid.UUID
+    correlation_id: str
+
+    async def account(self) -> SignedIn:
+        """The account that speaks. Raises `NotAuthenticated`."""
+        return self._known(await self._run(accounts.find_signed_in(self.account_id)))
+
+    async def account_beside(self, asked: Statement[T]) -> tuple[SignedIn, T]:
+        """The account, and what a statement of at most one row finds. Raises `NotAuthenticated`."""
+        return self._known(await self._run(accounts.find_signed_in_beside(self.account_id, asked)))
+
+    async def _run(self, statement: Statement[T]) -> T:
+        async with self.services.pool.connection() as connection:
+            return await statement.run_async(connection)
+
+    @staticmethod
+    def _known(found: T | None) -> T:
+        if found is None:
+            raise NotAuthenticated("The account of this access token is gone or no longer active.")
+        return found
+
+
+async def get_bearer(request: Request, token: Annotated[str | None, Depends(oauth2)]) -> Bearer:
     if token is None:
         raise NotAuthenticated("Send the header `Authorization: Bearer <access token>`.")
-    account_id = process.access_tokens.account_id(token)
-    async with process.pool.connection() as connection:
-        account = await accounts.find_signed_in(account_id).run_async(connection)
-    if account is None:
-        raise NotAuthenticated("The account of this access token is gone or no longer active.")
-    return account
+    services = services_of(request)
+    return Bearer(services, services.access_tokens.account_id(token), str(request.scope["correlation_id"]))
+
+
+CurrentBearer = Annotated[Bearer, Depends(get_bearer)]
+
+
+async def get_account(bearer: CurrentBearer) -> SignedIn:
+    return await bearer.account()
 
 
 CurrentAccount = Annotated[SignedIn, Depends(get_account)]

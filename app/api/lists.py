@@ -4,15 +4,17 @@ import hashlib
 import time
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import Depends, Header, Query, Response
+from fastapi import Depends, Header, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from app.api.deps import CorrelationId, CurrentAccount, Process
+from app.api.deps import CorrelationId, CurrentAccount, Process, Services
+from app.api.queries import QueryOf
 from app.api.shapes import Answer, Instant
 from app.desk import Desk, MadeList
+from app.services.accounts import SignedIn
 from core.entries import ReasonType, Source
 from core.identifiers import EntityId
 from core.list_ids import Surface
@@ -143,7 +145,8 @@ class AskedOfList(BaseModel):
         }
 
 
-Narrowed = Annotated[AskedOfList, Query()]
+LIST_QUERY: Final = QueryOf(AskedOfList)
+Narrowed = Annotated[AskedOfList, Depends(LIST_QUERY)]
 
 
 class AskedOfOrder(AskedOfList):
@@ -164,7 +167,8 @@ class AskedOfOrder(AskedOfList):
         }
 
 
-async def get_desk(process: Process, account: CurrentAccount, correlation_id: CorrelationId) -> Desk:
+def desk_of(process: Services, account: SignedIn, correlation_id: str) -> Desk:
+    """The desk, asking in the name of the account."""
     publisher = process.publisher
 
     def ring(queue: QueueName, task_id: uuid.UUID) -> None:
@@ -173,6 +177,10 @@ async def get_desk(process: Process, account: CurrentAccount, correlation_id: Co
 
     is_on = publisher is not None and publisher.is_connected
     return Desk(process.pool, process.finished, ring if is_on else None, str(account.id), correlation_id, process.settings.rank_seconds)
+
+
+async def get_desk(process: Process, account: CurrentAccount, correlation_id: CorrelationId) -> Desk:
+    return desk_of(process, account, correlation_id)
 
 
 AtDesk = Annotated[Desk, Depends(get_desk)]

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Literal
+from functools import cache
+from typing import Any, Final, Literal, LiteralString, TypeVar
 
 from psycopg import AsyncConnection
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,8 @@ from app.security import Passwords, new_refresh_token, token_hash
 from core.database import AsyncPool, async_transaction
 from core.statement import Row, Statement, first_or_none, nothing
 from core.tables import Account, User
+
+T = TypeVar("T")
 
 Role = Literal["user", "service", "admin"]
 
@@ -94,16 +97,44 @@ async def _find_account(session: AsyncSession, email: str) -> Account | None:
     return (await session.exec(select(Account).where(func.lower(col(Account.email)) == func.lower(email)))).first()
 
 
-_SIGNED_IN = """
-SELECT accounts.id, email, role, user_id, users.name, accounts.created_at
+_SIGNED_IN: LiteralString = """
+SELECT accounts.id AS account_id, email AS account_email, role AS account_role, user_id AS account_user_id, users.name AS account_name,
+       accounts.created_at AS account_created_at
 FROM accounts LEFT JOIN users ON users.id = user_id
-WHERE accounts.id = %(id)s AND is_active
+WHERE accounts.id = %(account_id)s AND is_active
 """
+# Nothing is looked for on behalf of an account that is none; should names clash, the account's stand.
+_SIGNED_IN_BESIDE: LiteralString = """
+SELECT found.*, account.* FROM ({account}) AS account
+LEFT JOIN LATERAL (SELECT true AS is_found, asked.* FROM ({asked}) AS asked) AS found ON true
+""".replace("{account}", _SIGNED_IN)
+_SIGNED_IN_FIELDS: Final = tuple(field.name for field in fields(SignedIn))
 
 
 def find_signed_in(account_id: uuid.UUID) -> Statement[SignedIn | None]:
     """The account of a verified token; None if it is gone or no longer active."""
-    return Statement(_SIGNED_IN, {"id": account_id}, lambda rows: SignedIn(**rows[0]) if rows else None)
+    return Statement(_SIGNED_IN, {"account_id": account_id}, lambda rows: _signed_in(rows[0]) if rows else None)
+
+
+def find_signed_in_beside(account_id: uuid.UUID, asked: Statement[T]) -> Statement[tuple[SignedIn, T] | None]:
+    """`find_signed_in` and a statement that finds at most one row, in one round trip."""
+
+    def read(rows: list[Row]) -> tuple[SignedIn, T] | None:
+        if not rows:
+            return None
+        row = rows[0]
+        return _signed_in(row), asked.read([row] if row.pop("is_found") else [])
+
+    return Statement(_beside(asked.sql), {**asked.params, "account_id": account_id}, read)
+
+
+@cache
+def _beside(sql: LiteralString) -> LiteralString:
+    return _SIGNED_IN_BESIDE.replace("{asked}", sql)
+
+
+def _signed_in(row: Row) -> SignedIn:
+    return SignedIn(**{name: row.pop(f"account_{name}") for name in _SIGNED_IN_FIELDS})
 
 
 _USE = """

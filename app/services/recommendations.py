@@ -35,16 +35,19 @@ class Shown:
     hints: tuple[str, ...] = field(default=())
 
 
-async def read_list(desk: Desk, *, user_id: str, narrowing: Narrowing, wait_seconds: float, is_strict: bool) -> Shown:
-    """The list of a user. Where the stored one is stale or missing and there is time to wait, a new one is asked for first.
+def find(user_id: str, narrowing: Narrowing) -> Statement[StoredList | None]:
+    """What is stored for a user, as far as it mostly has to be looked at; None if there is no such user."""
+    return lists.read(user_id, narrowing=narrowing, is_whole=narrowing.is_narrow)
+
+
+async def read_list(desk: Desk, stored: StoredList | None, *, user_id: str, narrowing: Narrowing, wait_seconds: float) -> Shown:
+    """The list of a user, for whom `find` found this. Where it is stale or missing and there is time to wait, a new one is asked for.
 
     What the stored list cannot answer is computed by a worker; if that takes too long, the best stored answer says so.
-    Who is not known gets what is popular. Raises `UserNotFound` for them if that is asked for, `ModelNotFound`.
+    Who is not known gets what is popular. Raises `ModelNotFound`.
     """
-    stored = await _read(desk.pool, user_id, narrowing)
+    stored = await _whole(desk.pool, stored, narrowing)
     if stored is None:
-        if is_strict:
-            raise UserNotFound(user_id)
         shown = await _cold(desk, user_id, narrowing, None)
         return replace(shown, hints=await desk.hints(narrowing, found=len(shown.entries)))
     stored = await _refreshed(desk, stored, narrowing, wait_seconds)
@@ -56,9 +59,9 @@ async def read_list(desk: Desk, *, user_id: str, narrowing: Narrowing, wait_seco
     return shown
 
 
-async def read_on(desk: Desk, *, user_id: str, narrowing: Narrowing, list_id: uuid.UUID) -> Shown:
-    """A further part of the stored list with this id, as far as it goes. Raises `ListReplaced`."""
-    stored = await _read(desk.pool, user_id, narrowing)
+async def read_on(desk: Desk, stored: StoredList | None, *, user_id: str, narrowing: Narrowing, list_id: uuid.UUID) -> Shown:
+    """A further part of the list with this id, if that is still what `find` found, as far as it goes. Raises `ListReplaced`."""
+    stored = await _whole(desk.pool, stored, narrowing)
     if stored is None or stored.list_id is None:
         shown = await _cold(desk, user_id, narrowing, stored)
     else:
@@ -105,11 +108,16 @@ async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:
 
 async def _read(pool: AsyncPool, user_id: str, narrowing: Narrowing) -> StoredList | None:
     async with pool.connection() as connection:
-        is_whole = narrowing.is_narrow
-        stored = await lists.read(user_id, narrowing=narrowing, is_whole=is_whole).run_async(connection)
-        if stored is not None and not is_whole and stored.may_have_more(narrowing):
-            stored = await lists.read(user_id, narrowing=narrowing).run_async(connection)
-    return stored
+        stored = await find(user_id, narrowing).run_async(connection)
+    return await _whole(pool, stored, narrowing)
+
+
+async def _whole(pool: AsyncPool, stored: StoredList | None, narrowing: Narrowing) -> StoredList | None:
+    """What `find` found, or the whole list where so much of it was met since that `find` fell short."""
+    if stored is None or narrowing.is_narrow or not stored.may_have_more(narrowing):
+        return stored
+    async with pool.connection() as connection:
+        return await lists.read(stored.user_id, narrowing=narrowing).run_async(connection)
 
 
 def _shown(stored: StoredList, list_id: uuid.UUID) -> Shown:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import ConfigDict, Field
 
 from app.api.deps import CurrentAccount, check_may_act_for
-from app.api.lists import NOT_MODIFIED, AtDesk, IfNoneMatch, ListOut, Narrowed, list_document, tagged
+from app.api.lists import LIST_QUERY, NOT_MODIFIED, AtDesk, IfNoneMatch, ListOut, Narrowed, list_document, tagged
 from app.api.problems import documented
 from app.api.shapes import Answer, Request
 from app.errors import Forbidden, ItemNotFound, NotAuthenticated
@@ -56,6 +56,7 @@ Reader = Annotated[str | None, Depends(get_reader)]
     summary="What is popular, trending or new",
     response_model=ListOut,
     responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden)},
+    openapi_extra=LIST_QUERY.documented,
 )
 async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, asked: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
     """`popular` counts everything; `trending` counts an event half after a week; `newest` goes by release, or else addition."""
@@ -69,6 +70,7 @@ async def read_chart(chart: Chart, reader: Reader, desk: AtDesk, asked: Narrowed
     summary="Items similar to one",
     response_model=ListOut,
     responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, ItemNotFound)},
+    openapi_extra=LIST_QUERY.documented,
 )
 async def read_similar(item_id: EntityId, reader: Reader, desk: AtDesk, asked: Narrowed, if_none_match: IfNoneMatch = None) -> Response:
     """By the live model: what it recommends to somebody who liked this item alone."""

@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import Field
 
-from app.api.deps import CurrentAccount, Process, Services, acts_for_anybody, check_may_act_for
-from app.api.lists import NOT_MODIFIED, AskedOfOrder, AtDesk, EntryOut, IfNoneMatch, entry_document, instant, tagged
+from app.api.deps import CurrentAccount, CurrentBearer, Process, Services, acts_for_anybody, check_may_act_for
+from app.api.lists import NOT_MODIFIED, AskedOfOrder, EntryOut, IfNoneMatch, desk_of, entry_document, instant, tagged
 from app.api.problems import documented
+from app.api.queries import QueryOf
 from app.api.shapes import Answer, Instant
 from app.changes import ListSight
 from app.errors import Forbidden, ListReplaced, NotAuthenticated, RequestInvalid, UserNotFound
@@ -59,8 +60,21 @@ class Asked(AskedOfOrder):
             return self.wait
         return FRESH_SECONDS if self.fresh else 0.0
 
+    def part(self) -> tuple[uuid.UUID | None, Narrowing]:
+        """What is asked for; with a cursor the list that it goes through, and its place there. Raises `RequestInvalid`."""
+        narrowing = self.narrowing()
+        if self.cursor is None:
+            return None, narrowing
+        if narrowing.is_reordered or narrowing.offset:
+            raise RequestInvalid.because("cursor", "goes through the stored list: without offset and parameters that change the order")
+        list_id, _, offset = self.cursor.partition(".")
+        return uuid.UUID(list_id), narrowing.model_copy(update={"offset": min(int(offset), MAX_OFFSET)})
+
     def _wanted(self) -> dict[str, Any]:
         return {**super()._wanted(), "model_version": self.model}
+
+
+QUERY: Final = QueryOf(Asked)
 
 
 class NewListOut(Answer):
@@ -77,13 +91,13 @@ class NewListOut(Answer):
     summary="The list of a user",
     response_model=RecommendationsOut,
     responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound, ModelNotFound, ListReplaced)},
+    openapi_extra=QUERY.documented,
 )
 async def read_recommendations(
     *,
     user_id: EntityId,
-    account: CurrentAccount,
-    desk: AtDesk,
-    asked: Annotated[Asked, Query()],
+    bearer: CurrentBearer,
+    asked: Annotated[Asked, Depends(QUERY)],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """What is stored, at once; entries the user has met since or that were hidden are left out.
@@ -91,30 +105,19 @@ async def read_recommendations(
     With `fresh` or `wait`, a list that is stale or missing is computed anew first. With `cursor` the answer goes on in the very list, or
     says that it was replaced (409); nothing comes twice, but items met meanwhile let as many that follow be skipped.
     """
+    list_id, narrowing = asked.part()
+    account, stored = await bearer.account_beside(recommendations.find(user_id, narrowing))
     check_may_act_for(account, user_id)
     if asked.model is not None and account.role != "admin":
         raise Forbidden("Only the role admin may choose the model version.")
-    narrowing = asked.narrowing()
-    if asked.cursor is not None:
-        list_id, narrowing = _going_on(asked.cursor, narrowing)
-        shown = await recommendations.read_on(desk, user_id=user_id, narrowing=narrowing, list_id=list_id)
-        return tagged(_document(shown, narrowing), if_none_match)
-    shown = await recommendations.read_list(
-        desk,
-        user_id=user_id,
-        narrowing=narrowing,
-        wait_seconds=asked.wait_seconds,
-        is_strict=asked.strict and acts_for_anybody(account),
-    )
+    desk = desk_of(bearer.services, account, bearer.correlation_id)
+    if list_id is not None:
+        shown = await recommendations.read_on(desk, stored, user_id=user_id, narrowing=narrowing, list_id=list_id)
+    elif stored is None and asked.strict and acts_for_anybody(account):
+        raise UserNotFound(user_id)
+    else:
+        shown = await recommendations.read_list(desk, stored, user_id=user_id, narrowing=narrowing, wait_seconds=asked.wait_seconds)
     return tagged(_document(shown, narrowing), if_none_match)
-
-
-def _going_on(cursor: str, narrowing: Narrowing) -> tuple[uuid.UUID, Narrowing]:
-    """The list that a cursor goes through, and what is asked for with its place. Raises `RequestInvalid`."""
-    list_id, _, offset = cursor.partition(".")
-    if narrowing.is_reordered or narrowing.offset:
-        raise RequestInvalid.because("cursor", "goes through the stored list: without offset and parameters that change the order")
-    return uuid.UUID(list_id), narrowing.model_copy(update={"offset": min(int(offset), MAX_OFFSET)})
 
 
 def _next_cursor(shown: Shown, narrowing: Narrowing) -> str | None:

@@ -148,6 +148,15 @@ def test_lists_belong_to_their_user(visitor, service, sign_up, compute, films):
     assert service.get(f"/recommendations/{visitor.user_id}").status_code == 200
 
 
+def test_who_is_no_longer_let_in_reads_no_list(visitor, service, compute, films, connection):
+    compute(visitor.user_id, ["m1"])
+    connection.execute("UPDATE accounts SET is_active = false WHERE id = %s", (visitor.account_id,))
+    connection.execute("DELETE FROM accounts WHERE id = %s", (service.account_id,))
+    for person in (visitor, service):
+        answer = person.get(f"/recommendations/{visitor.user_id}")
+        assert (answer.status_code, answer.json()["type"]) == (401, "/problems/not-authenticated")
+
+
 def test_a_user_that_is_not_known_gets_what_is_popular_or_404_if_that_is_wanted(service, films):
     answer = service.get("/recommendations/nobody").json()
     assert (answer["is_cold"], answer["is_stale"], answer["user_id"]) == (True, False, "nobody")

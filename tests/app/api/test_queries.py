@@ -1,0 +1,62 @@
+"""Queries read into models: the answers and the document of FastAPI's own query models, beside it."""
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI, Header, Query
+from starlette.testclient import TestClient
+
+from app.api import problems
+from app.api.queries import QueryOf
+from app.api.routes.recommendations import Asked
+
+QUERY = QueryOf(Asked)
+
+
+@pytest.fixture
+def client():
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/ours", openapi_extra=QUERY.documented)
+    async def ours(asked: Annotated[Asked, Depends(QUERY)], agent: Annotated[str, Header()]) -> dict[str, Any]:
+        return asked.model_dump()
+
+    @app.get("/theirs")
+    async def theirs(asked: Annotated[Asked, Query()], agent: Annotated[str, Header()]) -> dict[str, Any]:
+        return asked.model_dump()
+
+    return TestClient(app)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "count=3&category=Comedy&category=Drama&exclude=m1",
+        "count=3&count=4",  # the last one
+        "category=",
+        "exclude=",
+        "count=",
+        "year_from=",
+        "fresh=yes&strict=0",
+        "wait=2.5&diversity=1e-1",
+        "unknown=1&tags=%C3%A9&tags=a%20b",
+        "count=0&match=some&exclude=%00&exclude=ok&cursor=x",
+        "wait=nan&model=9223372036854775808",
+        "&".join(f"category=c{n}" for n in range(21)),
+        "category=%00",
+        "count",
+        "tags=%FF",
+    ],
+)
+def test_a_query_is_read_as_fastapi_reads_it(client, query):
+    ours, theirs = (client.get(f"{path}?{query}", headers={"agent": "x"}) for path in ("/ours", "/theirs"))
+    assert ours.status_code == theirs.status_code
+    assert {**ours.json(), "instance": "", "correlation_id": ""} == {**theirs.json(), "instance": "", "correlation_id": ""}
+
+
+def test_the_query_is_documented_as_fastapi_documents_it(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    ours, theirs = ({(told["in"], told["name"]): told for told in paths[path]["get"]["parameters"]} for path in ("/ours", "/theirs"))
+    assert ours == theirs
