@@ -21,6 +21,8 @@ from core.topology import QUEUE_NAMES, QueueName
 BATCH: Final = 1000
 MAX_BACKOFF_SECONDS: Final = 10.0
 LATE_SECONDS: Final = 15.0
+REFILL_SECONDS: Final = 0.1
+"""So long after a pass that rang the next one looks whether the window has room again, then twice as long and so on."""
 WINDOW: Final = 1000
 """Rings of a queue that are in the broker at a time; the backlog stays in the table, where it is fair and can be cancelled."""
 PATIENCE_SECONDS: Final = 30.0
@@ -48,6 +50,7 @@ class Dispatcher:
         self._metrics = metrics or DispatcherMetrics()
         self._passed_at: float | None = None
         self._is_due = asyncio.Event()
+        self._pause = interval_seconds
 
     @property
     def seconds_since_pass(self) -> float | None:
@@ -102,6 +105,7 @@ class Dispatcher:
         if publisher is None or not publisher.is_connected:
             return False
         rung = [await self._ring_queue(publisher, queue) for queue in QUEUE_NAMES]
+        self._pause = min(REFILL_SECONDS if max(rung) else 2 * self._pause, self._interval)
         return max(rung) >= WINDOW
 
     async def _ring_queue(self, publisher: Publisher, queue: QueueName) -> int:
@@ -147,7 +151,7 @@ class Dispatcher:
 
     async def _wait_until_due(self) -> None:
         try:
-            await asyncio.wait_for(self._is_due.wait(), self._interval)
+            await asyncio.wait_for(self._is_due.wait(), self._pause)
         except TimeoutError:
             return
         self._is_due.clear()

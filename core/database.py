@@ -14,10 +14,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 Pool = ConnectionPool[Connection[Any]]
 AsyncPool = AsyncConnectionPool[AsyncConnection[Any]]
+AnyConnection = Connection[Any] | AsyncConnection[Any]
 
 CONNECTION_TIMEOUT_SECONDS = 5.0
 PULSE_SECONDS = 5.0
-"""So long a connection of the app that was found alive is not asked again."""
+"""So long a connection that was found alive is not asked again."""
 
 
 def make_engine(url: str, *, max_size: int = 10) -> AsyncEngine:
@@ -39,7 +40,7 @@ def make_pool(url: str, *, max_size: int = 10) -> Pool:
         max_size=max_size,
         open=False,
         timeout=CONNECTION_TIMEOUT_SECONDS,
-        check=ConnectionPool.check_connection,
+        check=_Pulse().check,
     )
 
 
@@ -52,27 +53,36 @@ def make_async_pool(url: str, *, max_size: int = 10) -> AsyncPool:
         max_size=max_size,
         open=False,
         timeout=CONNECTION_TIMEOUT_SECONDS,
-        check=_Pulse(),
+        check=_Pulse().check_async,
     )
 
 
 class _Pulse:
-    """Whether a connection is alive: by a round trip if none was made for a while, otherwise by whether it was ended meanwhile.
+    """Which connections are to be asked whether they are alive: those with which nothing was heard for a while, and the ended ones.
 
     A server that ends a connection says so, which makes its socket readable; only silence on the way there takes a question.
     """
 
     def __init__(self) -> None:
-        self._asked: WeakKeyDictionary[AsyncConnection[Any], float] = WeakKeyDictionary()
+        self._asked: WeakKeyDictionary[AnyConnection, float] = WeakKeyDictionary()
 
-    async def __call__(self, connection: AsyncConnection[Any]) -> None:
-        if time.monotonic() - self._asked.get(connection, -PULSE_SECONDS) < PULSE_SECONDS and not _has_news(connection):
-            return
-        await AsyncConnectionPool.check_connection(connection)
-        self._asked[connection] = time.monotonic()
+    def check(self, connection: Connection[Any]) -> None:
+        """For a pool of the worker; raises if the connection is dead."""
+        if self._is_doubtful(connection):
+            ConnectionPool.check_connection(connection)
+            self._asked[connection] = time.monotonic()
+
+    async def check_async(self, connection: AsyncConnection[Any]) -> None:
+        """For a pool of the app; raises if the connection is dead."""
+        if self._is_doubtful(connection):
+            await AsyncConnectionPool.check_connection(connection)
+            self._asked[connection] = time.monotonic()
+
+    def _is_doubtful(self, connection: AnyConnection) -> bool:
+        return time.monotonic() - self._asked.get(connection, -PULSE_SECONDS) >= PULSE_SECONDS or _has_news(connection)
 
 
-def _has_news(connection: AsyncConnection[Any]) -> bool:
+def _has_news(connection: AnyConnection) -> bool:
     if connection.closed:
         return True
     news = select.poll()

@@ -37,6 +37,9 @@ class BrokerBell(Bell):
         self._parameters.client_properties = {"connection_name": "marquee worker"}
         self._prefetch = prefetch
         self._held: dict[QueueName, deque[Ring]] = {queue: deque() for queue in prefetch}
+        self._unsettled: dict[BlockingChannel, dict[int, None]] = {}
+        """Delivery tags in the order they came; read and written by the listening thread only."""
+        self._received: set[QueueName] = set()
         self._is_done_taking = threading.Event()
         self._is_connected = self._was_connected = False
 
@@ -84,13 +87,14 @@ class BrokerBell(Bell):
             by_channel.setdefault(channel, []).append(tag)
         for channel, tags in by_channel.items():
             with suppress(AMQPError):  # a connection that is gone gives its rings to others
-                channel.connection.add_callback_threadsafe(partial(_settle, channel, tags, is_understood=is_understood))
+                channel.connection.add_callback_threadsafe(partial(self._settle, channel, tags, is_understood=is_understood))
 
     def stop_taking(self) -> None:
         self._is_done_taking.set()
 
     def _consume(self, stopping: threading.Event) -> None:
         connection = BlockingConnection(self._parameters)
+        self._unsettled.clear()
         try:
             declare(connection.channel())
             channels = {queue: self._open(connection, queue) for queue in self._prefetch}
@@ -98,6 +102,7 @@ class BrokerBell(Bell):
             log.info("listening to the broker", broker=self._address, queues=list(channels))
             while not stopping.is_set() and not self._is_done_taking.is_set():
                 connection.process_data_events(time_limit=LOOK_SECONDS)
+                self._wake()
             for queue, channel in channels.items():
                 self._give_back(queue, channel)
             while not stopping.is_set():
@@ -112,24 +117,52 @@ class BrokerBell(Bell):
 
     def _open(self, connection: BlockingConnection, queue: QueueName) -> BlockingChannel:
         channel = connection.channel()
+        self._unsettled[channel] = {}
         channel.basic_qos(prefetch_count=self._prefetch[queue])
         channel.basic_consume(broker_queue(queue).name, partial(self._receive, queue), consumer_tag=queue)
         return channel
 
     def _receive(self, queue: QueueName, channel: BlockingChannel, delivery: Basic.Deliver, _: BasicProperties, body: bytes) -> None:
+        self._unsettled[channel][delivery.delivery_tag] = None
         try:
             task_id = rings.parse(body)
         except RingNotUnderstood as error:
             log.warning("a message that is no ring was set aside", queue=queue, reason=str(error))
-            _settle(channel, [delivery.delivery_tag], is_understood=False)
+            self._settle(channel, [delivery.delivery_tag], is_understood=False)
             return
         self._held[queue].append(Ring(task_id, (channel, delivery.delivery_tag)))
-        self.ring(queue)
+        self._received.add(queue)
+
+    def _wake(self) -> None:
+        """Wake slots once for all rings that came together."""
+        if self._received:
+            self.ring(*self._received)
+            self._received.clear()
 
     def _give_back(self, queue: QueueName, channel: BlockingChannel) -> None:
         channel.basic_cancel(queue)
         for ring in self.take(queue, limit=self._prefetch[queue]):
+            self._unsettled[channel].pop(ring.receipt[1])
             channel.basic_nack(ring.receipt[1], requeue=True)
+
+    def _settle(self, channel: BlockingChannel, tags: Sequence[int], *, is_understood: bool) -> None:
+        if not channel.is_open:
+            return
+        unsettled = self._unsettled[channel]
+        for tag in tags:
+            del unsettled[tag]
+        if not is_understood:
+            for tag in tags:
+                channel.basic_reject(tag, requeue=False)
+            return
+        # What came before all that is still open is acknowledged at once: one write and one entry in the log of a quorum queue.
+        oldest = next(iter(unsettled), None)
+        together = [tag for tag in tags if oldest is None or tag < oldest]
+        if together:
+            channel.basic_ack(max(together), multiple=True)
+        for tag in tags:
+            if oldest is not None and tag > oldest:
+                channel.basic_ack(tag)
 
     @property
     def _address(self) -> str:
@@ -161,13 +194,3 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason}"
     return str(error) or type(error).__name__
-
-
-def _settle(channel: BlockingChannel, tags: Sequence[int], *, is_understood: bool) -> None:
-    if not channel.is_open:
-        return
-    for tag in tags:
-        if is_understood:
-            channel.basic_ack(tag)
-        else:
-            channel.basic_reject(tag, requeue=False)

@@ -227,7 +227,6 @@ class Slot:
                     for _, product in done:
                         for effect in product.effects:
                             effect.run(connection)
-                    tasks.notify_finished([task.id for task, _ in done]).run(connection)
                 failpoints.reach("committed")
                 self._count_done(task for task, _ in done)
                 return

@@ -1,10 +1,10 @@
-"""The app's pool: a connection that the server ended is found out before it is given to anybody."""
+"""The pools: a connection that the server ended is found out before it is given to anybody."""
 
 import asyncio
 
 import psycopg
 
-from core.database import make_async_pool
+from core.database import make_async_pool, make_pool
 
 
 async def _pids(pool, count=1):
@@ -15,7 +15,7 @@ async def _pids(pool, count=1):
     return found
 
 
-def test_a_connection_that_was_ended_is_replaced(database_url):
+def test_a_connection_of_the_app_that_was_ended_is_replaced(database_url):
     async def run():
         async with make_async_pool(database_url, max_size=1) as pool:
             (first,), again = await _pids(pool), await _pids(pool, 3)
@@ -26,3 +26,16 @@ def test_a_connection_that_was_ended_is_replaced(database_url):
             assert second != first
 
     asyncio.run(run())
+
+
+def test_a_connection_of_a_worker_that_was_ended_is_replaced(database_url):
+    def pid():
+        with pool.connection() as connection:
+            return connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+
+    with make_pool(database_url, max_size=1) as pool:
+        first = pid()
+        assert {pid() for _ in range(3)} == {first}
+        with psycopg.connect(database_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
+        assert pid() != first

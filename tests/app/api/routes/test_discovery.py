@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.main import create_app
-from core import claims, lists, similar, tasks
+from core import claims, lists, similar
 from core.list_ids import Origin, new_list_id
 from tests.rigs.lists import Entry, Reason, packed
 
@@ -68,7 +68,6 @@ def _answer(connection, claimed, item_ids, model_version):
         if surface == "similar":
             similar.write(claimed.payload["item_ids"][0], made).run(connection)
         claims.complete([claims.Outcome(claimed, result)]).run(connection)
-        tasks.notify_finished([claimed.id]).run(connection)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core import claims, lists, tasks
+from core import claims, lists
 from tests.rigs.lists import Entry, Reason, packed
 
 POPULAR = Reason("popular")
@@ -48,7 +48,6 @@ def work(connection, compute):
                 with connection.transaction():
                     compute(user_id, item_ids, **options)
                     claims.complete([claims.Outcome(claimed, {})]).run(connection)
-                    tasks.notify_finished([claimed.id]).run(connection)
         return asked.result()
 
     return run

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from app.main import Server, create_app
-from core import claims, tasks
+from core import claims
 
 SECONDS = 20
 
@@ -83,7 +83,6 @@ def report(connection, claimed, done, note):
 def finish(connection, claimed):
     with connection.transaction():
         claims.complete([claims.Outcome(claimed, {"count": 20})]).run(connection)
-        tasks.notify_finished([claimed.id]).run(connection)
 
 
 def test_a_task_is_followed_from_its_state_to_its_end(url, visitor, connection, task_id):
