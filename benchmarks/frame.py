@@ -12,6 +12,10 @@ Measure = Callable[[], float]
 """Does the thing once and returns its figure in the case's unit."""
 
 
+MakeMeasures = Callable[[bool], AbstractContextManager[tuple[Measure, Measure]]]
+"""Prepares two measures, quicker or thoroughly; what it starts lives as long as its context."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """Two measures of one unit, `a` and `b`, compared as a ÷ b.
@@ -22,7 +26,7 @@ class Case:
     name: str
     unit: str
     what: str
-    prepare: Callable[[bool], AbstractContextManager[tuple[Measure, Measure]]]
+    prepare: MakeMeasures
 
 
 @dataclass(frozen=True, slots=True)

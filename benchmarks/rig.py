@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,11 @@ import psycopg
 from psycopg import Connection
 
 from app.dispatcher import Dispatcher
+from app.notifications import FinishedTasks
 from app.publisher import Publisher
 from benchmarks.servers import fresh_database
-from core import tasks
+from core import batches, tasks
+from core.batches import Order
 from core.database import make_async_pool
 from core.messages import Payload
 from core.topology import FINISHED_CHANNEL, QueueName
@@ -38,7 +41,7 @@ class Rig:
         self.publisher = Publisher(broker.url)
         self._folder = folder
         self._loop = asyncio.new_event_loop()
-        self._is_dispatching = threading.Event()
+        self._dispatching: Future[None] | None = None
         self.client: Connection[Any] = psycopg.connect(database_url, autocommit=True)
         self.listener: Connection[Any] = psycopg.connect(database_url, autocommit=True)
         self.listener.execute(f"LISTEN {FINISHED_CHANNEL}")
@@ -48,12 +51,13 @@ class Rig:
         """Publisher and dispatcher at work."""
         thread = threading.Thread(target=self._loop.run_forever)
         thread.start()
-        background = [self._start(self.publisher.run()), self._start(self._dispatch())]
+        background = [self._start(self.publisher.run())]
         try:
             while not self.publisher.is_connected:
                 time.sleep(0.01)
             yield self
         finally:
+            self.dispatch(is_on=False)
             for future in background:
                 future.cancel()
             time.sleep(0.1)
@@ -87,18 +91,20 @@ class Rig:
                 process.wait(30)
 
     def submit_all(self, payload: Payload, count: int) -> None:
-        """Put so many tasks into the table at once, not rung yet."""
-        with self.client.pipeline(), self.client.transaction():
-            for number in range(count):
-                tasks.submit(payload, owner="bench", idem_key=str(uuid.uuid4()), priority=0, correlation_id=str(number)).run(self.client)
+        """Put so many tasks into the table, in one go as `POST /tasks/batch` does, each with an idempotency key; not rung yet."""
+        orders = [Order(place, payload, idem_key=str(uuid.uuid4())) for place in range(count)]
+        with self.client.transaction():
+            submitted = batches.submit(orders, owner="bench").run(self.client)
+            tasks.ring([payload.queue]).run(self.client)
+        assert len(submitted) == count
 
     def drain(self, count: int) -> float:
         """Let the dispatcher ring until so many tasks have ended; tasks a second."""
         started = time.perf_counter()
-        self._is_dispatching.set()
+        self.dispatch(is_on=True)
         self.wait_for(count)
         seconds = time.perf_counter() - started
-        self._is_dispatching.clear()
+        self.dispatch(is_on=False)
         return count / seconds
 
     def wait_for(self, count: int) -> None:
@@ -110,16 +116,25 @@ class Rig:
                 return
         raise TimeoutError(f"{ended} of {count} tasks ended")
 
+    def submit_each(self, payload: Payload, count: int) -> None:
+        """Ask for so many tasks one after the other, rung by the asker as by the API."""
+        for _ in range(count):
+            self._submit_one(payload)
+
     def follow_one(self, payload: Payload) -> float:
         """Milliseconds from asking, as the API asks, until the end of the task is heard of."""
         started = time.perf_counter()
+        task_id = self._submit_one(payload)
+        for notification in self.listener.notifies(timeout=TIMEOUT_SECONDS):
+            if str(task_id) in notification.payload:
+                break
+        return (time.perf_counter() - started) * 1000
+
+    def _submit_one(self, payload: Payload) -> uuid.UUID:
         submitted = tasks.submit(payload, owner="bench", idem_key=str(uuid.uuid4()), is_rung=self.publisher.is_connected).run(self.client)
         assert submitted is not None
         self._loop.call_soon_threadsafe(partial(self.publisher.ring, payload.queue, submitted.id, due_at=time.monotonic()))
-        for notification in self.listener.notifies(timeout=TIMEOUT_SECONDS):
-            if str(submitted.id) in notification.payload:
-                break
-        return (time.perf_counter() - started) * 1000
+        return submitted.id
 
     def publish(self, queue: QueueName, count: int) -> float:
         """Confirmed rings a second for tasks that do not exist."""
@@ -130,18 +145,21 @@ class Rig:
         return count / (time.perf_counter() - started)
 
     def dispatch(self, *, is_on: bool) -> None:
-        """Whether the dispatcher rings."""
-        (self._is_dispatching.set if is_on else self._is_dispatching.clear)()
+        """Whether the dispatcher is at work."""
+        if is_on and self._dispatching is None:
+            self._dispatching = self._start(self._dispatch())
+        elif not is_on and self._dispatching is not None:
+            self._dispatching.cancel()
+            self._dispatching = None
 
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _dispatch(self) -> None:
-        async with make_async_pool(self.database_url, max_size=2) as pool:
+        """As `app.dispatch` does it, schedules left out."""
+        async with make_async_pool(self.database_url, max_size=4) as pool:
             dispatcher = Dispatcher(pool, self.publisher)
-            while True:
-                is_more = self._is_dispatching.is_set() and await dispatcher.ring()
-                await asyncio.sleep(0 if is_more else 0.005)
+            await asyncio.gather(dispatcher.run(), FinishedTasks(self.database_url, pool, on_bell=dispatcher.wake).listen())
 
 
 @contextmanager
