@@ -36,6 +36,12 @@ _WIDE: Final = (Candidate("wide_als", "als", {"factors": 128, "regularization": 
 _NEIGHBOURS: Final = (Candidate("item_knn", "item_knn", {}),)
 # Weaker alone than the others, but learnt by ranks instead of squares: it errs where they do not. One epoch takes a second a million likes.
 _RANKED: Final = (Candidate("lightfm", "lightfm", {}),)
+# Compares whole users where the others compare items; the sparser the data, the smaller the ridge that fits.
+_USERS: Final = (
+    Candidate("infinite_ae", "infinite_ae", {}),
+    Candidate("infinite_ae", "infinite_ae", {"ridge": 0.17}),
+    Candidate("infinite_ae", "infinite_ae", {"ridge": 0.085}),
+)
 _AROUND: Final = (
     Candidate("adjacent", "adjacent", {}),
     Candidate("adjacent", "adjacent", {"window": 12, "decay": 0.8}),
@@ -63,14 +69,16 @@ CANDIDATES: Final[Mapping[Task, tuple[Candidate, ...]]] = {
     "random": (
         *_EASE[:1],
         *_ALS[:1],
+        *_USERS[:1],
         *_AROUND[:1],
         *_POPULAR[2:],
         *_NEIGHBOURS,
         *_WINDOWS,
         *_EASE[1:2],
         *_ALS[1:2],
-        *_RANKED,
+        *_USERS[1:],
         *_WIDE,
+        *_RANKED,
         *_EASE[2:],
         *_ALS[2:],
         *_AROUND[1:],

@@ -12,6 +12,7 @@ from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
 from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.infinite_ae import InfiniteAe
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
@@ -21,7 +22,7 @@ from ml_worker.recommenders.state import DamagedModel, State
 from ml_worker.recommenders.updating import Earlier
 
 PARTS: Final[dict[str, type[Recommender]]] = {
-    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent)
+    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe)
 }
 """The algorithms a blend can be made of, by name."""
 

@@ -8,6 +8,7 @@ from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.blend import Blend
 from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.infinite_ae import InfiniteAe
 from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.plugins import Plugins, find_plugins
@@ -17,7 +18,7 @@ from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import Files, unpack
 
 RECOMMENDERS: Final[dict[str, type[Recommender]]] = {
-    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, Blend, Rerank)
+    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe, Blend, Rerank)
 }
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 Draw = Callable[[np.random.Generator], Any]
 
 # Chance and memory are not questions of quality.
-NOT_TUNED: Final = frozenset({"seed", "kept", "dense_items"})
+NOT_TUNED: Final = frozenset({"seed", "kept", "dense_items", "landmarks", "most_users"})
 SCALE: Final = 8.0
 """Without close limits a number is tried between an eighth of its preset and eight times it."""
 CLOSE: Final = 5.0

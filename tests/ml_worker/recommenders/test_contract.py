@@ -21,6 +21,7 @@ from ml_worker.recommenders.base import (
 )
 from ml_worker.recommenders.blend import Blend, Part
 from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.infinite_ae import InfiniteAe
 from ml_worker.recommenders.interactions import Histories, Interactions, InvalidInteractions
 from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
@@ -391,6 +392,10 @@ class TestAdjacent(PersonalContract):
     quick = Adjacent.Config(dense_items=2000)
 
 
+class TestInfiniteAe(PersonalContract):
+    algorithm = InfiniteAe
+
+
 class TestBlend(PersonalContract):
     algorithm = Blend
     quick = QUICK_BLEND
@@ -430,7 +435,18 @@ def test_nothing_seen_or_excluded_escapes(models, data):
             assert all(seen[item] > 0 for item in speakers.tolist())
 
 
-ALL_CASES = (TestPopular, TestItemKnn, TestAls, TestLightFm, TestEase, TestSequential, TestAdjacent, TestBlend, TestRerank)
+ALL_CASES = (
+    TestPopular,
+    TestItemKnn,
+    TestAls,
+    TestLightFm,
+    TestEase,
+    TestSequential,
+    TestAdjacent,
+    TestInfiniteAe,
+    TestBlend,
+    TestRerank,
+)
 
 
 def test_every_algorithm_is_held_to_the_contract():

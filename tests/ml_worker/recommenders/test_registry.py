@@ -11,7 +11,8 @@ from ml_worker.recommenders.registry import UnknownAlgorithm, find_recommender, 
 def test_an_unknown_algorithm_is_an_error_that_lists_the_known():
     assert find_recommender("popular") is Popular
     with pytest.raises(
-        UnknownAlgorithm, match="'psychic'; known are adjacent, als, blend, ease, item_knn, lightfm, popular, rerank, sequential"
+        UnknownAlgorithm,
+        match="'psychic'; known are adjacent, als, blend, ease, infinite_ae, item_knn, lightfm, popular, rerank, sequential",
     ):
         find_recommender("psychic")
 
