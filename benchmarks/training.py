@@ -56,10 +56,24 @@ def _full(name: str, stock: Callable[[Interactions], None]) -> Callable[[bool], 
     return prepare
 
 
-def _partial(name: str) -> Callable[[bool], AbstractContextManager[tuple[Measure, Measure]]]:
+def _of_many(interactions: Interactions) -> Interactions:
+    """The same with events drawn at random as the last ones: of as many users as they are of, where many are there at the same time."""
+    is_new = np.zeros(len(interactions), dtype=np.bool_)
+    is_new[np.random.default_rng(5).choice(len(is_new), NEW_EVENTS, replace=False)] = True
+    return interactions.part(np.r_[np.flatnonzero(~is_new), np.flatnonzero(is_new)])
+
+
+def _of_few(interactions: Interactions) -> Interactions:
+    """As they are drawn: the last events are of a handful of users."""
+    return interactions
+
+
+def _partial(
+    name: str, arrange: Callable[[Interactions], Interactions]
+) -> Callable[[bool], AbstractContextManager[tuple[Measure, Measure]]]:
     @contextmanager
     def prepare(quick: bool) -> Iterator[tuple[Measure, Measure]]:
-        interactions = _data(quick)
+        interactions = arrange(_data(quick))
         since = len(interactions) - NEW_EVENTS
         trained = RECOMMENDERS[name]()
         trained.fit(interactions.part(np.arange(since)))
@@ -89,7 +103,13 @@ CASES = [
         for name, (stock, against) in _STOCK.items()
     ),
     *(
-        Case(f"partial_{name}", "s", f"a: partial training of {name} after {NEW_EVENTS:,} new of {SHAPE}; b: full training", _partial(name))
+        Case(
+            f"partial_{name}{suffix}",
+            "s",
+            f"a: partial training of {name} after {NEW_EVENTS:,} new of {SHAPE}, of {whom} users; b: full training",
+            _partial(name, arrange),
+        )
         for name in ("als", "ease", "sequential", "lightfm")
+        for suffix, whom, arrange in (("", "nearly as many", _of_many), ("_few", "nine", _of_few))
     ),
 ]

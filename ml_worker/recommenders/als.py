@@ -3,14 +3,14 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.recommender_base import ModelFitError
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import csc_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.answers import Answer
@@ -24,6 +24,8 @@ from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
 
 _GRAM_ROWS: Final = 4096
+_FOLD_IN_STEPS: Final = 8
+"""Of conjugate gradients for the users of a partial training: within 0.0005 of the exact solution; trainings take 3 a pass."""
 
 
 class Als(Recommender):
@@ -85,32 +87,41 @@ class Als(Recommender):
         What an item's earlier users contribute to its equations is estimated: their number and confidence times the mean moment of all
         users' factors. The earlier factor solves these equations, and the new pairs are added to both sides.
         """
-        items, moment = earlier.moved("item_factors"), earlier.arrays["user_moment"].astype(np.float64)
+        items, regularization = earlier.moved("item_factors"), float(earlier.arrays["regularization"])
         made = {"item_factors": items, "regularization": earlier.arrays["regularization"], "user_moment": earlier.arrays["user_moment"]}
-        if not len(earlier.users):
+        changes = earlier.changes
+        now, then = (_signed_confidence(weights, self.config.alpha) for weights in (changes.after, changes.before))
+        more = np.abs(now) - np.abs(then) - (now != 0) + (then != 0)
+        likes = np.maximum(now, 0) - np.maximum(then, 0)
+        moved = np.flatnonzero((more != 0) | (likes != 0))
+        if not len(moved):
             progress(1.0, "nothing is new")
             return made
-        after, before = (_confidence(matrix, self.config.alpha) for matrix in earlier.matrices())
-        with threadpool_limits(1, "blas"):
-            solver = AlternatingLeastSquares(factors=self.config.factors, regularization=float(made["regularization"]), alpha=1.0)
-            solver.item_factors = items
-            users = solver.recalculate_user(np.arange(len(earlier.users)), after).astype(np.float64)
+        users = self._users(_confidence(earlier.matrix, self.config.alpha), items, regularization)
         progress(0.5, f"{len(users)} users solved again")
-        confidence = (abs(after) - abs(before) - (after != 0).astype(np.float32) + (before != 0).astype(np.float32)).tocsc()
-        liking = (after.maximum(0) - before.maximum(0)).tocsc()
-        weight = earlier.user_count() + self._confidence_of_earlier(earlier)
-        for item in earlier.items:
-            left = weight[item] * moment + np.eye(len(moment)) * float(made["regularization"])
-            (met, more), (who, likes) = _column(confidence, item), _column(liking, item)
-            right = left @ items[item] + likes @ users[who]
-            items[item] = np.linalg.solve(left + (users[met].T * more) @ users[met], right)
-        progress(1.0, f"{len(earlier.items)} items solved again")
+        touched, place = np.unique(changes.items[moved], return_inverse=True)
+        earlier_users = earlier.user_count() + self._confidence_of_earlier(earlier)[touched]
+        # In the basis in which the mean moment is diagonal, so are the equations of all items before the new pairs.
+        values, basis = np.linalg.eigh(earlier.arrays["user_moment"].astype(np.float64))
+        equations = _Equations(items[touched] @ basis, earlier_users[:, None] * np.maximum(values, 0) + regularization)
+        solved = equations.with_pairs(place, users[changes.rows[moved]] @ basis, more[moved], likes[moved])
+        items[touched] = solved @ basis.T
+        progress(1.0, f"{len(touched)} items solved again")
         return made
+
+    def _users(self, signed: csr_matrix, items: NDArray[np.float32], regularization: float) -> NDArray[np.float64]:
+        """Some users folded in [users × factors]."""
+        users = np.zeros((signed.shape[0], self.config.factors), dtype=np.float32)
+        with threadpool_limits(1, "blas"):
+            solver = AlternatingLeastSquares(factors=self.config.factors, regularization=regularization, alpha=1.0)
+            solver.cg_steps = _FOLD_IN_STEPS
+            solver.solver(signed, users, items, regularization, num_threads=solver.num_threads)
+        return users.astype(np.float64)
 
     def _confidence_of_earlier(self, earlier: Earlier) -> NDArray[np.float64]:
         """Σ(c − 1) over the earlier events of each item."""
         weights, items = earlier.interactions.weights[: earlier.since], earlier.interactions.items[: earlier.since]
-        more = self.config.alpha * np.log2(1 + np.abs(weights.astype(np.float64)))
+        more = self.config.alpha * np.log2(1 + np.abs(weights))
         sums: NDArray[np.float64] = np.bincount(items, weights=more, minlength=len(earlier.interactions.item_ids)).astype(np.float64)
         return sums
 
@@ -172,10 +183,31 @@ class Als(Recommender):
         return Weighed(np.maximum(signed, 0), np.abs(signed) - 1)
 
 
-def _column(matrix: csc_matrix, item: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The rows and values stored for an item. Picking columns as matrices takes longer than solving for the item."""
-    stored = slice(matrix.indptr[item], matrix.indptr[item + 1])
-    return matrix.indices[stored], matrix.data[stored]
+class _Equations(NamedTuple):
+    """The equations D·y = D·y₀ of some items, with a diagonal D, before pairs with users are added to them."""
+
+    solved: NDArray[np.float64]  # y₀ [items × factors]
+    diagonal: NDArray[np.float64]  # D [items × factors]
+
+    def with_pairs(
+        self, items: NDArray[np.integer], users: NDArray[np.float64], more: NDArray[np.float64], likes: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """y [items × factors] after a pair of each of `items` with the user x in the same row of `users` added `more`·xᵀx on the left and
+        `likes`·x on the right: y = y₀ + D⁻¹Xᵀ (1 + diag(more)·X·D⁻¹Xᵀ)⁻¹ (likes − more·X·y₀), by Woodbury's identity.
+
+        Items with equally many pairs are solved at once: most have one or two.
+        """
+        found, order = self.solved.copy(), np.argsort(items, kind="stable")
+        counts = np.bincount(items, minlength=len(found))
+        starts = np.cumsum(counts) - counts
+        for count in np.unique(counts[counts > 0]).tolist():
+            some = np.flatnonzero(counts == count)
+            pairs = order[starts[some, None] + np.arange(count)]
+            met, weight = users[pairs], more[pairs][:, :, None]
+            spread = (met / self.diagonal[some, None, :]).transpose(0, 2, 1)
+            missed = likes[pairs][:, :, None] - weight * (met @ found[some, :, None])
+            found[some] += (spread @ np.linalg.solve(np.eye(count) + weight * (met @ spread), missed))[:, :, 0]
+        return found
 
 
 def _signed_confidence(weights: NDArray[np.floating], alpha: float) -> NDArray[np.floating]:

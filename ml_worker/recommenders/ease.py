@@ -1,19 +1,24 @@
 """EASE+: one linear model from all liked items to every item, solved in closed form (Steck 2019, with dropout of Steck 2020)."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_matrix
 
-from ml_worker.recommenders import linear
+from ml_worker.recommenders import inverse, linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.effects import Effects
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.inverse import Change, Outline
 from ml_worker.recommenders.neighbours import content_columns
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
+
+MOST_MISSED: Final = 0.7
+"""Where a partial training would miss more of the change in P, everything is solved anew; measured: 0.04 to 0.6."""
+MOST_ERROR: Final = 0.1
+"""As much may P be wrong after many partial trainings, as a share of itself; each adds its own, as independent errors do."""
 
 
 class Ease(Recommender):
@@ -50,75 +55,71 @@ class Ease(Recommender):
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         matrix = linear.told(interactions.matrix(), self.config.dislike)
-        chosen = linear.most_liked(matrix, self.config.dense_items)
+        chosen, size = linear.most_liked(matrix, self.config.dense_items), len(interactions.item_ids)
         known = matrix[:, chosen]
         with linear.one_thread():
             weights = linear.user_weights(known, self.config.user_weight)
             system = linear.gram(known, weights, lambda done: progress(0.6 * done, "items compared"))
-            diagonal = system.diagonal().copy()
-            strength = self.config.dropout / (1 - self.config.dropout)
-            system[np.diag_indices(len(chosen))] += self.config.ridge + strength * diagonal
+            system[np.diag_indices(len(chosen))] += self.config.ridge + _strength(self.config) * system.diagonal()
             try:
-                inverse = linear.invert(system)
+                solved = linear.invert(system)
             except linear.NotDefinite as error:
                 raise TrainingDiverged(f"ease: {error}; after training with {self.config!r}") from error
-        progress(0.9, "equations solved")
-        takes_part = np.zeros(len(interactions.item_ids), dtype=np.bool_)
+            progress(0.9, "equations solved")
+            is_updatable, own = len(chosen) <= self.config.updatable_items, solved.diagonal().copy()
+            halved = inverse.half(solved) if is_updatable else np.empty(0, dtype=np.float32)
+            effects = _effects(solved)
+            kept = linear.keep_largest(effects, self.config.kept)
+            left = right = np.empty((len(chosen), 0), dtype=np.float32)
+            if is_updatable:
+                local = inverse.strongest(kept, own, inverse.LOCAL * len(chosen))
+                left, right = inverse.remainder(effects, own, local, known, weights)
+        takes_part = np.zeros(size, dtype=np.bool_)
         takes_part[chosen] = True
-        updatable = linear.half(inverse) if len(chosen) <= self.config.updatable_items else np.empty(0, dtype=np.float32)
-        kept = _weights(inverse, self.config.kept)
-        whole = linear.spread(kept, chosen, len(interactions.item_ids))
+        whole = linear.spread(kept, chosen, size)
         if interactions.item_features is not None:
             whole = content_columns(whole, interactions.item_features, chosen, self.config.content_neighbours)
         progress(1.0, f"{whole.nnz} weights kept")
-        return {**linear.packed("effects", whole), "takes_part": takes_part, "inverse": updatable}
+        outline = {"inverse": halved, "left": _at(chosen, left, size), "right": _at(chosen, right, size)}
+        return {**linear.packed("effects", whole), "takes_part": takes_part, **outline, "error": np.zeros((), dtype=np.float32)}
 
     def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
-        """Rows and columns of P of the items with new events, by the matrix inversion lemma; the rest of P stays.
+        """Rows and columns of P of the items that users changed their mind about, as `inverse.corrected` finds them; the rest of P stays.
 
-        A user whose x becomes x' adds w·x'ᵀx' − w·xᵀx to G, so P' = P − RᵀK⁻¹R with R = [x'; x]·P and K = diag(1/w, −1/w) + R·[x'; x]ᵀ.
-        The users are taken one by one for K and added up, those with new events of an item for its row: exact for one, to first order
-        between several. x·P comes from the kept weights, as (x − x·B)∘diag P. What is added to the diagonal for dropout divides the rows
-        and columns as if each item stood alone.
+        How much of the change was missed is measured; where that is too much, now or over many partial trainings, all is solved anew.
         """
-        takes_part, items, known = earlier.moved("takes_part"), earlier.items, int(earlier.arrays["takes_part"].sum())
-        if len(earlier.arrays["inverse"]) != known * (known + 1) // 2:
-            limit = self.config.updatable_items
+        was_in, size = earlier.moved("takes_part"), len(earlier.interactions.item_ids)
+        if len(earlier.arrays["inverse"]) != was_in.sum() * (was_in.sum() + 1) // 2:
             raise FullTrainingNeeded(
-                f"{known} items take part in this ease model; partial training needs at most updatable_items = {limit}"
+                f"{was_in.sum()} items take part in this ease model; partial training needs at most "
+                f"updatable_items = {self.config.updatable_items}"
             )
-        effects, old = linear.moved("effects", earlier), np.flatnonzero(takes_part)
-        takes_part[items] = True
-        chosen = np.flatnonzero(takes_part)
-        inverse = linear.whole(earlier.arrays["inverse"], np.searchsorted(chosen, old), len(chosen), self.config.ridge)
-        touched = np.searchsorted(chosen, items)
-        seen = [linear.told(matrix, self.config.dislike)[:, chosen].tocsr() for matrix in earlier.matrices()]
-        mean = earlier.since / max(earlier.user_count(), 1)
-        weights = (np.maximum(np.diff(seen[0].indptr), 1) / mean) ** -self.config.user_weight
-        kept = effects
-        if len(old) < len(takes_part):
-            # Columns that were inherited from items alike in content say nothing about P.
-            is_old = np.isin(chosen, old).astype(np.float32)
-            kept = linear.times_columns(effects[chosen][:, chosen].tocsr(), is_old)
-        rows = inverse[touched] - _corrections(seen, lambda said: _answers(said, kept, inverse.diagonal()), weights, touched)
-        progress(0.5, f"{len(earlier.users)} users compared")
-        squares = (seen[0].multiply(seen[0]) - seen[1].multiply(seen[1])).multiply(weights[:, None]).sum(axis=0)
-        dropped = np.asarray(squares).ravel()[touched] * self.config.dropout / (1 - self.config.dropout)
-        before, own = inverse[touched, touched], (np.arange(len(items)), touched)
-        shrink = np.ones(len(chosen), dtype=np.float32)
-        shrink[touched] = 1 / np.maximum(1 + before * dropped, 0.2)
-        diagonal = np.maximum(rows[own] * shrink[touched], 0.1 * before)
-        rows *= shrink[touched, None] * shrink
-        rows[own] = diagonal
-        inverse[touched], inverse[:, touched] = rows, rows.T
-        across = np.zeros((len(items), len(takes_part)), dtype=np.float32)
-        across[:, chosen] = -rows / inverse.diagonal()
-        down = np.zeros((len(takes_part), len(items)), dtype=np.float32)
-        down[chosen] = -rows.T / diagonal
-        across[np.arange(len(items)), items] = down[items, np.arange(len(items))] = 0
-        changed = linear.replaced(effects, items, across, down, kept=self.config.kept)
-        progress(1.0, f"{len(items)} items solved again")
-        return {**linear.packed("effects", changed), "takes_part": takes_part, "inverse": linear.half(inverse)}
+        news = _News.of(earlier, was_in, self.config)
+        chosen, change, effects = news.chosen, news.change, linear.moved("effects", earlier)
+        known = np.searchsorted(chosen, np.flatnonzero(was_in))
+        before = inverse.widened(earlier.arrays["inverse"], known, len(chosen), 1 / self.config.ridge)
+        diagonal = inverse.diagonal(before, len(chosen))
+        with linear.one_thread():
+            local = inverse.strongest(linear.among(effects, was_in, chosen), diagonal, inverse.LOCAL * len(chosen))
+            outline = Outline(diagonal, local, earlier.moved("left")[chosen], earlier.moved("right")[chosen])
+            found = inverse.corrected(before, change, outline)
+            progress(0.5, f"{len(earlier.users)} users compared")
+            after = inverse.with_rows(before, change.items, found, len(chosen))
+            missing = inverse.residual(before, after, change, diagonal)
+        error, own = float(np.hypot(earlier.arrays["error"], missing.error)), (np.arange(len(found)), change.items)
+        # Asked so that what is not a number is no either.
+        if not (missing.missed <= MOST_MISSED and error <= MOST_ERROR and (found[own] > 0).all()):
+            return self._fit(earlier.interactions, lambda done, note: progress(0.5 + 0.5 * done, f"too much is new: {note}"))
+        diagonal[change.items], found[own] = found[own], 0
+        across, down = found / -diagonal, found / -diagonal[change.items, None]
+        if len(chosen) < size:
+            across, down = (_at(chosen, weights.T, size).T for weights in (across, down))
+        changed = linear.replaced(effects, chosen[change.items], across, down, kept=self.config.kept)
+        takes_part = np.zeros(size, dtype=np.bool_)
+        takes_part[chosen] = True
+        progress(1.0, f"{len(found)} items solved again, {missing.missed:.0%} of the change missed")
+        outlined = {"inverse": after, "left": earlier.moved("left"), "right": earlier.moved("right")}
+        return {**linear.packed("effects", changed), "takes_part": takes_part, **outlined, "error": np.array(error, dtype=np.float32)}
 
     @classmethod
     def _predicted_bytes(cls, config: Any, users: int, items: int, events: int) -> int:
@@ -128,7 +129,8 @@ class Ease(Recommender):
         return 8 * dense**2 + 8 * linear.BLOCK_ROWS * dense + 24 * dense * kept
 
     def _layout(self, items: int) -> Layout:
-        return {**linear.packed_layout("effects", items), "takes_part": ((items,), np.bool_), "inverse": ((None,), np.float32)}
+        outlined = {"inverse": ((None,), np.float32), "left": ((items, None), np.float32), "right": ((items, None), np.float32)}
+        return {**linear.packed_layout("effects", items), "takes_part": ((items,), np.bool_), **outlined, "error": ((), np.float32)}
 
     def _prepare(self, arrays: Arrays) -> None:
         self._effects = Effects(linear.unpacked("effects", arrays))
@@ -145,48 +147,50 @@ class Ease(Recommender):
         return self._effects.parts(histories.matrix, linear.told(histories.matrix, self.config.dislike).data, ranked)
 
 
-def _weights(inverse: NDArray[np.float32], kept: int) -> csr_matrix:
+class _News(NamedTuple):
+    """What new events change of the equations."""
+
+    chosen: NDArray[np.intp]  # [n] the items that take part now, ascending
+    change: Change
+
+    @classmethod
+    def of(cls, earlier: Earlier, was_in: NDArray[np.bool_], config: Ease.Config) -> "_News":
+        """Dropout adds to the diagonal what it adds to the squares; that the weights of users change a little too is left out."""
+        changes = earlier.changes
+        now, then = (linear.verdicts(weights, config.dislike) for weights in (changes.after, changes.before))
+        moved = np.flatnonzero(now != then)
+        users, now, then = changes.rows[moved], now[moved], then[moved]
+        takes_part = was_in.copy()
+        takes_part[changes.items[moved]] = True
+        chosen = np.flatnonzero(takes_part)
+        columns = np.searchsorted(chosen, changes.items[moved])
+        items, place = np.unique(columns, return_inverse=True)
+        said = linear.told(earlier.matrix, config.dislike)
+        said = said if len(chosen) == len(takes_part) else said[:, chosen].tocsr()
+        mean = earlier.since / max(earlier.user_count(), 1)
+        weights = ((np.maximum(np.diff(said.indptr), 1) / mean) ** -config.user_weight).astype(np.float32)
+        difference = csr_matrix((now - then, (users, columns)), shape=said.shape)
+        grown = np.bincount(place, weights=weights[users] * (now**2 - then**2), minlength=len(items)).astype(np.float32)
+        middle = (said - difference / 2).tocsr()
+        return cls(chosen, Change(items, difference, middle, weights, np.float32(_strength(config) / 2) * grown))
+
+
+def _strength(config: Ease.Config) -> float:
+    """p/(1−p): what dropout adds to the diagonal of G, in units of it."""
+    return config.dropout / (1 - config.dropout)
+
+
+def _effects(solved: NDArray[np.float32]) -> NDArray[np.float32]:
     """B from P, in the place of P."""
-    inverse /= -inverse.diagonal()[None, :].copy()
-    np.fill_diagonal(inverse, 0)
-    return linear.keep_largest(inverse, kept)
+    solved /= -solved.diagonal()[None, :].copy()
+    np.fill_diagonal(solved, 0)
+    return solved
 
 
-def _answers(seen: csr_matrix, effects: csr_matrix, diagonal: NDArray[np.float32]) -> NDArray[np.float32]:
-    """x·P of some users [users × items] from the sparse weights: P = −B·diag P beside the diagonal."""
-    answers: NDArray[np.float32] = (seen @ effects).toarray()
-    np.negative(answers, out=answers)
-    answers[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] += seen.data
-    answers *= diagonal
-    return answers
-
-
-def _corrections(
-    seen: Sequence[csr_matrix],
-    answers: Callable[[csr_matrix], NDArray[np.float32]],
-    weights: NDArray[np.floating],
-    items: NDArray[np.integer],
-) -> NDArray[np.float32]:
-    """RᵀK⁻¹R added up over users, rows of `items` only [items × all items]; `seen` are x' and x of the users [users × items].
-
-    `answers` multiplies by P. To the row of an item only the users add up for whom it changed.
-    """
-    changed = (seen[0] - seen[1]).tocsr()
-    changed.eliminate_zeros()
-    now = answers(seen[0])
-    then = now - answers(changed)
-    inner = np.empty((len(weights), 2, 2))
-    for row, answer in enumerate((now, then)):
-        for column, said in enumerate(seen):
-            inner[:, row, column] = np.asarray(said.multiply(answer).sum(axis=1)).ravel()
-    inner[:, 0, 0] += 1 / weights
-    inner[:, 1, 1] -= 1 / weights
-    solved = np.linalg.inv((inner + inner.transpose(0, 2, 1)) / 2).astype(np.float32)
-    user = np.repeat(np.arange(len(weights)), np.diff(changed.indptr))
-    item, shape = np.searchsorted(items, changed.indices), (len(items), len(weights))
-    first = solved[user, 0, 0] * now[user, changed.indices] + solved[user, 1, 0] * then[user, changed.indices]
-    second = solved[user, 0, 1] * now[user, changed.indices] + solved[user, 1, 1] * then[user, changed.indices]
-    found: NDArray[np.float32] = (
-        csr_matrix((first, (item, user)), shape=shape) @ now + csr_matrix((second, (item, user)), shape=shape) @ then
-    )
-    return found
+def _at(places: NDArray[np.integer], rows: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Rows as those at `places` of a matrix with `size` rows; the others are 0."""
+    if len(places) == size:
+        return rows
+    made = np.zeros((size, *rows.shape[1:]), dtype=np.float32)
+    made[places] = rows
+    return made

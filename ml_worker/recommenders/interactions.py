@@ -96,9 +96,8 @@ class Interactions:
         order = np.lexsort((self.items, self.users))
         users, items = self.users[order], self.items[order]
         is_start = np.r_[True, (users[1:] != users[:-1]) | (items[1:] != items[:-1])]
-        strongest = np.maximum.reduceat(self.weights[order], np.flatnonzero(is_start))
-        votes = np.minimum(matrix.data, strongest).clip(min=0)
-        return np.bincount(matrix.indices, weights=votes, minlength=len(self.item_ids)).astype(np.float32)
+        counted = votes(matrix.data, self.weights[order], np.flatnonzero(is_start))
+        return np.bincount(matrix.indices, weights=counted, minlength=len(self.item_ids)).astype(np.float32)
 
     def histories(self, rows: ArrayLike | None = None, *, before: int | None = None) -> "Histories":
         """The histories of the users in these rows of `user_ids` (all of them), with what happened before that second (everything)."""
@@ -182,6 +181,15 @@ class Histories:
         chosen = np.asarray(rows, dtype=np.int64)
         offsets, events = _ranges(self.offsets[chosen], self.offsets[chosen + 1])
         return Histories(self.matrix[chosen], offsets, self.items[events], self.weights[events], self.times[events])
+
+
+def votes(sums: NDArray[np.float32], weights: NDArray[np.float32], starts: NDArray[np.integer]) -> NDArray[np.float32]:
+    """What pairs of a user and an item count in `popularity`: the sum of their events, but no more than the strongest, and never below 0.
+
+    The `weights` of the events of a pair stand together, from its entry in `starts` on.
+    """
+    counted: NDArray[np.float32] = np.minimum(sums, np.maximum.reduceat(weights, starts)).clip(min=0)
+    return counted
 
 
 def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

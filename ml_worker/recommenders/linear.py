@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.state import DamagedModel
@@ -28,8 +28,12 @@ def one_thread() -> threadpool_limits:
 
 def told(matrix: csr_matrix, dislike: float) -> csr_matrix:
     """What a history says: 1 for a like, −`dislike` for a dislike, 0 without a verdict; every entry stays stored."""
-    said = np.where(matrix.data > 0, np.float32(1), np.where(matrix.data < 0, np.float32(-dislike), np.float32(0))).astype(np.float32)
-    return csr_matrix((said, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return csr_matrix((verdicts(matrix.data, dislike), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def verdicts(weights: NDArray[np.float32], dislike: float) -> NDArray[np.float32]:
+    """1 for each weight above 0, −`dislike` for each below."""
+    return np.where(weights > 0, np.float32(1), np.where(weights < 0, np.float32(-dislike), np.float32(0))).astype(np.float32)
 
 
 def most_liked(matrix: csr_matrix, count: int) -> NDArray[np.intp]:
@@ -119,29 +123,6 @@ def mirror(matrix: NDArray[np.float32], block: int = 512) -> None:
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T
 
 
-def half(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A symmetric matrix [n × n] without what stands below the diagonal [n·(n + 1)/2]."""
-    parts = [matrix[row, row:] for row in range(len(matrix))]
-    return np.concatenate(parts).astype(np.float32) if parts else np.empty(0, dtype=np.float32)
-
-
-def whole(halved: NDArray[np.float32], places: NDArray[np.integer], size: int, ridge: float) -> NDArray[np.float32]:
-    """The matrix of `half` with its items at `places` among all `size`; the others have only 1/`ridge` on the diagonal."""
-    known = len(places)
-    made = np.zeros((known, known), dtype=np.float32)
-    start = 0
-    for row in range(known):
-        made[row, row:] = halved[start : start + known - row]
-        start += known - row
-    mirror(made)
-    if known == size:
-        return made
-    spaced = np.zeros((size, size), dtype=np.float32)
-    spaced[np.diag_indices(size)] = 1 / ridge
-    spaced[np.ix_(places, places)] = made
-    return spaced
-
-
 def keep_largest(dense: NDArray[np.float32], count: int, block: int = 256) -> csr_matrix:
     """The `count` entries of largest magnitude of each row of a matrix [rows × n], without zeros; the columns ascend."""
     rows, size = dense.shape
@@ -166,10 +147,31 @@ def said_of(matrix: csr_matrix, states: csr_matrix) -> NDArray[np.float32]:
 
 def spread(matrix: csr_matrix, places: NDArray[np.integer], size: int) -> csr_matrix:
     """A square matrix between some items as one between all `size`: row and column k become `places[k]`, which ascend."""
+    if len(places) == size:
+        return matrix
+    columns = np.asarray(places, dtype=np.int32)[matrix.indices]
+    return spread_rows(csr_matrix((matrix.data, columns, matrix.indptr), shape=(len(places), size)), places, size)
+
+
+def among(matrix: csr_matrix, kept: NDArray[np.bool_], places: NDArray[np.integer]) -> csr_matrix:
+    """The reverse of `spread`: row and column `places[k]`, which ascend, become k. Columns that are not `kept` lose their entries.
+
+    Other rows than those have none.
+    """
+    if len(places) == len(kept) and kept.all():
+        return matrix
+    stays = selected(matrix, kept[matrix.indices])
+    place = np.zeros(len(kept), dtype=np.int32)
+    place[places] = np.arange(len(places))
+    offsets = np.r_[0, np.cumsum(np.diff(stays.indptr)[places])]
+    return csr_matrix((stays.data, place[stays.indices], offsets), shape=(len(places), len(places)))
+
+
+def spread_rows(matrix: csr_matrix, places: NDArray[np.integer], size: int) -> csr_matrix:
+    """The rows of a matrix [rows × n] as those at `places`, which ascend, of one with `size` rows; the others are empty."""
     lengths = np.zeros(size, dtype=np.int64)
     lengths[places] = np.diff(matrix.indptr)
-    columns = np.asarray(places, dtype=np.int32)[matrix.indices]
-    return csr_matrix((matrix.data, columns, np.r_[0, np.cumsum(lengths)]), shape=(size, size))
+    return csr_matrix((matrix.data, matrix.indices, np.r_[0, np.cumsum(lengths)]), shape=(size, matrix.shape[1]))
 
 
 def moved(name: str, earlier: Earlier) -> csr_matrix:
@@ -185,31 +187,38 @@ def times_columns(matrix: csr_matrix, factors: NDArray[np.float32]) -> csr_matri
 def replaced(
     matrix: csr_matrix, items: NDArray[np.integer], rows: NDArray[np.float32] | None, columns: NDArray[np.float32], *, kept: int
 ) -> csr_matrix:
-    """A matrix [n × n] with other columns [n × items], and other rows [items × n] if given, for some items.
+    """A matrix [n × n] with other columns and, if given, other rows [both items × n] for some items, which ascend.
 
     Of the new rows the `kept` largest entries are kept; of the new columns those that are not smaller than all that is kept of their row.
     """
-    size = matrix.shape[0]
+    size, items = matrix.shape[0], np.asarray(items)
     is_new = np.zeros(size, dtype=np.bool_)
     is_new[items] = True
     lengths = np.diff(matrix.indptr)
-    row_of = np.repeat(np.arange(size), lengths)
     least = np.full(size, np.inf, dtype=np.float32)
-    np.minimum.at(least, row_of, np.abs(matrix.data))
+    has_any = np.flatnonzero(lengths)
+    if len(has_any):
+        least[has_any] = np.minimum.reduceat(np.abs(matrix.data), matrix.indptr[has_any])
     least[lengths < min(kept, size - 1)] = np.finfo(np.float32).tiny
-    stays = ~is_new[matrix.indices] & ((rows is None) | ~is_new[row_of])
-    enters = (np.abs(columns) >= least[:, None]) & (columns != 0)
+    stays = ~is_new[matrix.indices]
     if rows is not None:
-        enters[items] = False
-    of_row, of_item = np.nonzero(enters)
-    data = [matrix.data[stays], columns[of_row, of_item]]
-    places = [(row_of[stays], matrix.indices[stays]), (of_row, np.asarray(items)[of_item])]
+        stays &= ~np.repeat(is_new, lengths)
+        least[items] = np.inf
+    entering = np.flatnonzero(np.abs(columns) >= least)
+    of_item, of_row = np.divmod(entering, size)
+    entries = csc_matrix(
+        (columns.ravel()[entering], of_row, np.searchsorted(of_item, np.arange(len(items) + 1))), shape=(size, len(items))
+    ).tocsr()
+    whole = selected(matrix, stays) + csr_matrix((entries.data, items[entries.indices], entries.indptr), shape=matrix.shape)
     if rows is not None:
-        largest = keep_largest(rows, kept).tocoo()
-        data.append(largest.data)
-        places.append((np.asarray(items)[largest.row], largest.col))
-    where = tuple(np.concatenate(part) for part in zip(*places, strict=True))
-    return csr_matrix((np.concatenate(data).astype(np.float32), where), shape=matrix.shape)
+        whole += spread_rows(keep_largest(rows, kept), items, size)
+    return whole.tocsr()
+
+
+def selected(matrix: csr_matrix, stays: NDArray[np.bool_]) -> csr_matrix:
+    """Of the stored entries those that stay."""
+    places = np.flatnonzero(stays)
+    return csr_matrix((matrix.data[places], matrix.indices[places], np.searchsorted(places, matrix.indptr)), shape=matrix.shape)
 
 
 def packed(name: str, matrix: csr_matrix) -> dict[str, NDArray[Any]]:

@@ -83,17 +83,20 @@ class Sequential(Recommender):
         steps = _steps(histories, np.arange(len(diagonal)), self.config, earlier.since / max(earlier.user_count(), 1))
         fresh_steps = np.flatnonzero(steps.left < fresh[steps.rows])
         states = _states_before(steps, fresh_steps, decay(self.config), len(diagonal))
-        gained = states.multiply(states).multiply(steps.weights[fresh_steps, None]).sum(axis=0)
+        squares = states.multiply(states).multiply(steps.weights[fresh_steps, None]).sum(axis=0)
         diagonal = np.where(diagonal > 0, diagonal, np.float32(self.config.ridge))
-        diagonal += np.asarray(gained, dtype=np.float32).ravel() / (1 - self.config.dropout)
+        diagonal += np.asarray(squares, dtype=np.float32).ravel() / (1 - self.config.dropout)
         items = np.unique(steps.items[fresh_steps])
         missed = -(states @ effects[:, items]).toarray()
         missed[np.arange(len(fresh_steps)), np.searchsorted(items, steps.items[fresh_steps])] += steps.said[fresh_steps]
         progress(0.5, f"{len(fresh_steps)} new steps compared")
         spreads = linear.times_columns(states, (1 / diagonal).astype(np.float32))
-        together = (spreads @ states.T).toarray() + np.diag(1 / steps.weights[fresh_steps])
-        columns = effects[:, items].toarray() + spreads.T @ np.linalg.solve(together, missed).astype(np.float32)
-        whole = linear.replaced(effects, items, None, columns, kept=self.config.kept)
+        together = (spreads @ states.T).toarray()
+        together[np.diag_indices(len(together))] += 1 / steps.weights[fresh_steps]
+        with linear.one_thread():
+            gained = linear.solve(together, missed)
+        columns = effects[:, items].toarray() + spreads.T @ gained
+        whole = linear.replaced(effects, items, None, np.ascontiguousarray(columns.T), kept=self.config.kept)
         progress(1.0, f"{len(items)} items solved again")
         return {**linear.packed("effects", whole), "diagonal": diagonal}
 

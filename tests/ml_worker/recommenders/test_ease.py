@@ -1,10 +1,12 @@
 """What is particular to EASE: the closed form, dislikes, the cap of the dense catalogue, items without likes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.ease import MOST_ERROR, Ease
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.updating import FullTrainingNeeded
 
@@ -76,13 +78,55 @@ def test_an_item_without_likes_is_scored_like_those_of_its_kind(drawn):
     assert model.scores(even)[0][:38] == pytest.approx(without.scores(even)[0][:38], abs=1e-6)
 
 
+def distance(one: Ease, other: Ease) -> float:
+    return float(np.abs((one._effects.weights - other._effects.weights).toarray()).sum())
+
+
 def test_a_partial_training_is_close_to_the_full_one(drawn):
     """The weights move most of the way to those of a full training."""
     early = fitted(drawn.part(np.arange(len(drawn)) < len(drawn) - 40), ridge=20)
     updated, whole = Ease.from_state(early._fitted()), fitted(drawn, ridge=20)
     updated.update(drawn, since=len(drawn) - 40)
-    before, after = (np.abs((model._effects.weights - whole._effects.weights).toarray()).sum() for model in (early, updated))
-    assert after < 0.4 * before
+    assert 0 < updated._fitted().arrays["error"] < MOST_ERROR
+    assert distance(updated, whole) < 0.4 * distance(early, whole)
+
+
+@pytest.fixture(scope="module")
+def shuffled(drawn) -> Interactions:
+    """In an order of arrival in which new events are of many users."""
+    return drawn.part(np.random.default_rng(3).permutation(len(drawn)))
+
+
+def test_partial_trainings_of_many_users_one_after_the_other_stay_close(shuffled):
+    """Each starts from what the one before left; together they are nearer to the full training than none."""
+    first = len(shuffled) - 240
+    early = fitted(shuffled.part(np.arange(first)), ridge=200)
+    updated, whole = Ease.from_state(early._fitted()), fitted(shuffled, ridge=200)
+    errors = [0.0]
+    for stop in range(first + 40, len(shuffled) + 1, 40):
+        updated.update(shuffled.part(np.arange(stop)), since=stop - 40)
+        errors.append(float(updated._fitted().arrays["error"]))
+    assert errors == sorted(errors)
+    assert 0 < errors[-1] < MOST_ERROR
+    assert distance(updated, whole) < 0.5 * distance(early, whole)
+
+
+@pytest.mark.parametrize(("known", "error"), [pytest.param(30, 0.0, id="too much is new"), pytest.param(690, 0.0999, id="wrong for long")])
+def test_where_a_partial_training_would_be_wrong_everything_is_solved_anew(shuffled, known, error):
+    model, whole = fitted(shuffled.part(np.arange(known)), ridge=2), fitted(shuffled, ridge=2)
+    state = model._fitted()
+    model = Ease.from_state(replace(state, arrays={**state.arrays, "error": np.array(error, dtype=np.float32)}))
+    model.update(shuffled, since=known)
+    assert np.array_equal(model._effects.weights.toarray(), whole._effects.weights.toarray())
+    assert model._fitted().arrays["error"] == 0
+
+
+def test_what_says_nothing_new_changes_nothing(drawn):
+    model = fitted(drawn)
+    again = drawn.part(np.r_[np.arange(len(drawn)), np.flatnonzero(drawn.weights > 0)[:5]])
+    before = model._effects.weights.toarray()
+    model.update(again, since=len(drawn))
+    assert np.array_equal(model._effects.weights.toarray(), before)
 
 
 def test_a_catalogue_too_large_for_a_partial_training_is_refused_with_the_limit(drawn):
