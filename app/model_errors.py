@@ -1,4 +1,4 @@
-"""The problems that the registry of models can name; `app.errors` has all others."""
+"""The problems that the registry of models can name."""
 
 from app.errors import Problem
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from app.errors import TooManyQueuedTasks
+from app.task_errors import TooManyQueuedTasks
 from core.statement import Statement
 
 UNCOUNTED_SHARE: Final = 4

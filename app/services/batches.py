@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from app.errors import IdempotencyKeyReused, Problem, TaskAlreadyActive, TooManyQueuedTasks, UserNotFound
+from app.errors import Problem, UserNotFound
 from app.faults import Unexpected
 from app.quota import QueueQuota
+from app.task_errors import IdempotencyKeyReused, TaskAlreadyActive, TooManyQueuedTasks
 from core import batches, tasks
 from core.batches import Order
 from core.messages import RecommendPayload

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import TaskHasNoResult
+from app.task_errors import TaskHasNoResult
 from core.artifacts import RESULT_FILE, ArtifactDamaged, ArtifactNotFound, ArtifactStore
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from app.actor import Actor
-from app.errors import RequestInvalid, ScheduleExists, ScheduleNotFound, TaskAlreadyActive
+from app.errors import RequestInvalid, ScheduleExists, ScheduleNotFound
 from app.faults import Unexpected
+from app.task_errors import TaskAlreadyActive
 from core import schedules, tasks
 from core.cron import CronNotUnderstood, TimezoneUnknown, next_time
 from core.schedules import PayloadRefused, ScheduleRow, Wanted

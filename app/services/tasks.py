@@ -10,9 +10,10 @@ from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
 from app.actor import Actor
-from app.errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, TaskNotRequeueable, UserNotFound
+from app.errors import UserNotFound
 from app.faults import Unexpected
 from app.quota import QueueQuota
+from app.task_errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, TaskNotRequeueable
 from core import tasks
 from core.messages import Payload, RecommendPayload
 from core.statement import Statement, first_or_none

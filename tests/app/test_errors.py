@@ -1,11 +1,11 @@
 """Every problem has a name of its own."""
 
-from app import errors, faults, model_errors
+from app import errors, faults, model_errors, task_errors
 from app.errors import FieldError, Problem, RequestInvalid
 
 
 def test_slugs_are_unique_and_everything_is_named():
-    found = [*vars(errors).values(), *vars(faults).values(), *vars(model_errors).values()]
+    found = [one for module in (errors, faults, model_errors, task_errors) for one in vars(module).values()]
     problems = {one for one in found if isinstance(one, type) and issubclass(one, Problem) and one is not Problem}
     assert len({problem.slug for problem in problems}) == len(problems) > 15
     for problem in problems:

@@ -12,9 +12,10 @@ from app.api.deps import CorrelationId, CurrentAccount, Process, Transaction, qu
 from app.api.kinds import check_may_ask, field_error, parse_payload
 from app.api.problems import FieldErrorOut, documented, invalid
 from app.api.shapes import Answer, Request
-from app.errors import IdempotencyKeyReused, NotAuthenticated, Problem
+from app.errors import NotAuthenticated, Problem
 from app.services import batches
 from app.services.accounts import SignedIn
+from app.task_errors import IdempotencyKeyReused
 from core.batches import Order
 from core.tasks import Submitted
 

@@ -11,11 +11,12 @@ from pydantic import Field, TypeAdapter
 from app.api.deps import CurrentAccount, Process, Services, viewer_of
 from app.api.problems import documented
 from app.api.shapes import Cursor, Limit, Page, opened, page_of
-from app.errors import NotAuthenticated, TaskHasNoResult, TaskNotFound
+from app.errors import NotAuthenticated
 from app.faults import ArtifactsNotReached
 from app.services import results, tasks
 from app.services.accounts import SignedIn
 from app.services.results import Result
+from app.task_errors import TaskHasNoResult, TaskNotFound
 
 router = APIRouter(prefix="/tasks/{task_id}/result", tags=["tasks"])
 

@@ -10,8 +10,9 @@ from app.api.deps import PREFIX, Administrator, By, Connection, Process, Transac
 from app.api.kinds import parse_payload
 from app.api.problems import documented
 from app.api.shapes import Answer, Document, Instant, Listing, Request, Text
-from app.errors import Forbidden, NotAuthenticated, RequestInvalid, ScheduleExists, ScheduleNotFound, TaskAlreadyActive
+from app.errors import Forbidden, NotAuthenticated, RequestInvalid, ScheduleExists, ScheduleNotFound
 from app.services import schedules
+from app.task_errors import TaskAlreadyActive
 from core.cron import MAX_LENGTH, check_cron, check_timezone, in_zone, next_times
 from core.schedules import Outcome, ScheduleRow
 

@@ -28,19 +28,10 @@ from app.api.deps import (
 from app.api.kinds import KINDS, AnyKind, check_may_ask, parse_payload
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Limit, Moment, Page, Request, Text, opened, page_of
-from app.errors import (
-    Forbidden,
-    IdempotencyKeyReused,
-    NotAuthenticated,
-    TaskAlreadyActive,
-    TaskEnded,
-    TaskNotFound,
-    TaskNotRequeueable,
-    TooManyQueuedTasks,
-    UserNotFound,
-)
+from app.errors import Forbidden, NotAuthenticated, UserNotFound
 from app.services import tasks
 from app.services.tasks import Filter, TaskRow
+from app.task_errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, TaskNotRequeueable, TooManyQueuedTasks
 from core.tasks import TERMINAL_STATES, State
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
