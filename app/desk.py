@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.notifications import FinishedTasks
-from core import charts, lists, tasks
+from core import charts, shown, tasks
 from core.database import AsyncPool, async_transaction
 from core.list_ids import Surface
-from core.lists import StoredEntry
 from core.messages import CountItemsPayload, Payload, RankPayload
 from core.narrowing import Narrowing
+from core.shown import StoredEntry
 from core.statement import Row, Statement, first_or_none
 from core.tasks import TERMINAL_STATES
 from core.topology import QueueName
@@ -83,9 +83,9 @@ class Desk:
 
     async def _made(self, payload: RankPayload, result: Row) -> MadeList:
         narrowing = Narrowing(count=payload.narrowing.count, include_seen=payload.narrowing.include_seen)
-        shown = lists.show(result["entries"], model_version_id=result["model_version"], user_id=payload.user_id, narrowing=narrowing)
+        statement = shown.show(result["entries"], model_version_id=result["model_version"], user_id=payload.user_id, narrowing=narrowing)
         async with self.pool.connection() as connection:
-            entries, algorithm = await shown.run_async(connection)
+            entries, algorithm = await statement.run_async(connection)
         return MadeList(
             list_id=uuid.UUID(result["list_id"]),
             surface=payload.surface,

@@ -3,8 +3,8 @@
 from typing import Any, Final, Literal, LiteralString, get_args
 
 from core.entries import Source
-from core.lists import WANTED, StoredEntry, narrowed
 from core.narrowing import Narrowing
+from core.shown import WANTED, StoredEntry, narrowed
 from core.statement import Row, Statement, nothing
 
 Chart = Literal["popular", "trending", "newest"]

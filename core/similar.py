@@ -4,8 +4,9 @@ import uuid
 from dataclasses import dataclass
 from typing import LiteralString
 
-from core.lists import SHOWN, ComputedList, StoredEntry, narrowed, stored_entries
+from core.lists import ComputedList
 from core.narrowing import Narrowing
+from core.shown import SHOWN, StoredEntry, narrowed, stored_entries
 from core.statement import Row, Statement, nothing
 
 _WRITE = """

@@ -18,8 +18,8 @@ from app.services.accounts import SignedIn
 from core.entries import ReasonType, Source
 from core.identifiers import EntityId
 from core.list_ids import Surface
-from core.lists import StoredEntry
 from core.narrowing import MAX_COUNT, MAX_OFFSET, Name, Narrowing, Share, Year
+from core.shown import StoredEntry
 from core.topology import QueueName
 
 

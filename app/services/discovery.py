@@ -11,9 +11,9 @@ from app.errors import ItemNotFound
 from core import charts, lists, similar
 from core.charts import Chart
 from core.list_ids import Origin, new_list_id
-from core.lists import StoredEntry
 from core.messages import RankPayload
 from core.narrowing import Narrowing
+from core.shown import StoredEntry
 
 STORED = Narrowing(count=100)
 """As much of a stored list as can be asked for at once."""

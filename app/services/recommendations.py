@@ -12,9 +12,10 @@ from app.model_errors import ModelNotFound
 from core import charts, lists
 from core.database import AsyncPool
 from core.list_ids import Origin, new_list_id
-from core.lists import StoredEntry, StoredList
+from core.lists import StoredList
 from core.messages import RankPayload, RecommendPayload
 from core.narrowing import Narrowing
+from core.shown import StoredEntry
 from core.statement import Statement
 
 
