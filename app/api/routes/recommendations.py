@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Response
-from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from fastapi import APIRouter, Depends, Response
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import Field
 
 from app.api.deps import CurrentAccount, CurrentBearer, Process, Services, acts_for_anybody, check_may_act_for
+from app.api.events import LastEventId, last_seen, stream
 from app.api.lists import NOT_MODIFIED, AskedOfOrder, EntryOut, IfNoneMatch, desk_of, entry_document, instant, tagged
 from app.api.problems import documented
 from app.api.queries import QueryOf
@@ -152,11 +153,6 @@ id: 1795248000000000
 
 """
 
-LastEventId = Annotated[
-    str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="The id of the last event that was seen; browsers send it."),
-]
-
 
 @router.get(
     "/{user_id}/events",
@@ -175,8 +171,7 @@ async def follow_list(user_id: EntityId, account: CurrentAccount, process: Proce
     """
     check_may_act_for(account, user_id)
     await recommendations.check_user(process.pool, user_id)
-    seen = -1 if last_event_id is None else int(last_event_id)
-    return EventSourceResponse(_events(process, user_id, seen), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return stream(_events(process, user_id, last_seen(last_event_id)))
 
 
 async def _events(process: Services, user_id: str, seen: int) -> AsyncGenerator[bytes]:

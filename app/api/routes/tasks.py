@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import psycopg
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from psycopg_pool import PoolTimeout
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
@@ -25,6 +25,7 @@ from app.api.deps import (
     quota_of,
     viewer_of,
 )
+from app.api.events import LastEventId, last_seen, stream
 from app.api.kinds import KINDS, AnyKind, check_may_ask, parse_payload
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Limit, Moment, Page, Request, Text, opened, page_of
@@ -125,10 +126,6 @@ id: 4
 
 """
 
-LastEventId = Annotated[
-    str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="The id of the last event that was seen; browsers send it."),
-]
 Wait = Annotated[float, Query(ge=0, le=30, description="Seconds to wait for the end of the task.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -216,10 +213,10 @@ async def follow_task(task_id: uuid.UUID, account: CurrentAccount, process: Proc
     """
     async with process.pool.connection() as connection:
         task = await tasks.get_task(connection, task_id, viewer=viewer_of(account))
-    seen = -1 if last_event_id is None else int(last_event_id)
+    seen = last_seen(last_event_id)
     if task.state in TERMINAL_STATES and seen == task.revision:
         return Response(status_code=204)
-    return EventSourceResponse(_events(process, task, seen), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return stream(_events(process, task, seen))
 
 
 async def _events(process: Services, task: TaskRow, seen: int) -> AsyncGenerator[bytes]:
