@@ -1,4 +1,4 @@
-"""The loop that forgets: deletes old tasks and impressions and artifacts nobody points to, a few at a time, so that nobody waits for it."""
+"""The loop that forgets: deletes what is old and artifacts nobody points to, a few at a time, so that nobody waits for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from app.metrics import Metrics
-from core import feedback, tasks
+from core import catalogue_changes, feedback, tasks
 from core.artifacts import ArtifactStore
 from core.database import AsyncPool
 from core.log import get_logger
@@ -55,6 +55,7 @@ class Janitor:
                 await self._try("impressions", self.forget_impressions)
             if self._orphan_hours:
                 await self._try("artifacts", self.collect_orphans)
+            await self._try("changes", self.forget_changes)
             await asyncio.sleep(self._interval)
 
     async def forget_tasks(self) -> int:
@@ -64,6 +65,10 @@ class Janitor:
     async def forget_impressions(self) -> int:
         """Delete impressions that are old by now; returns how many that were."""
         return await self._forget(feedback.forget(days=self._impression_days, limit=BATCH))
+
+    async def forget_changes(self) -> int:
+        """Delete old notes that items changed; returns how many that were."""
+        return await self._forget(catalogue_changes.forget(limit=BATCH))
 
     async def _forget(self, some: Statement[int]) -> int:
         count = 0

@@ -123,13 +123,12 @@ async def _open_services(settings: AppSettings, metrics: Metrics, stack: AsyncEx
         loops.append(dispatcher.run())
     if publisher is not None:
         loops.append(publisher.run())
-    if settings.task_retention_days or settings.impression_retention_days or settings.orphan_hours:
-        limits = {
-            "task_days": settings.task_retention_days,
-            "impression_days": settings.impression_retention_days,
-            "orphan_hours": settings.orphan_hours,
-        }
-        loops.append(Janitor(pool, services.artifacts, **limits, metrics=metrics).run())
+    limits = {
+        "task_days": settings.task_retention_days,
+        "impression_days": settings.impression_retention_days,
+        "orphan_hours": settings.orphan_hours,
+    }
+    loops.append(Janitor(pool, services.artifacts, **limits, metrics=metrics).run())
     for background in loops:
         stack.push_async_callback(end_loops, asyncio.create_task(background))
     return services

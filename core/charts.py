@@ -93,9 +93,3 @@ def unknown_categories(categories: tuple[str, ...]) -> Statement[list[str]]:
 def has_counts() -> Statement[bool]:
     """Whether the items were ever counted."""
     return Statement("SELECT EXISTS (SELECT 1 FROM item_stats) AS counted", {}, lambda rows: bool(rows[0]["counted"]))
-
-
-def forget_changes() -> Statement[None]:
-    """Delete old notes of changes of the catalogue; the stamp changes with it, which costs one reading more."""
-    sql = "DELETE FROM catalogue_changes WHERE id < (SELECT max(id) FROM catalogue_changes) - 1000"
-    return Statement(sql, {}, nothing)

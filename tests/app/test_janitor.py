@@ -11,6 +11,7 @@ from app import janitor
 from app.janitor import Janitor
 from app.metrics import Metrics
 from core.artifacts import ArtifactNotFound, ArtifactStore
+from core.catalogue_changes import KEPT
 from core.database import make_async_pool
 from tests.rigs.s3 import BUCKET, s3_server
 
@@ -80,6 +81,14 @@ def test_old_impressions_are_forgotten_but_for_those_of_an_experiment_that_runs(
     assert clean_up("forget_impressions", impression_days=400) == 2 * 201
     kept = "SELECT coalesce(name, 'none'), count(*) FROM impressions LEFT JOIN experiments ON experiments.id = experiment_id GROUP BY 1"
     assert dict(connection.execute(kept).fetchall()) == {"none": 399, "over": 399, "running": 600}
+
+
+def test_of_the_notes_that_items_changed_the_latest_are_kept(connection, clean_up):
+    connection.execute("INSERT INTO catalogue_changes SELECT FROM generate_series(1, 2100)")
+    assert clean_up("forget_changes") > janitor.BATCH
+    assert clean_up("forget_changes") == 0
+    count, span = connection.execute("SELECT count(*), max(id) - min(id) FROM catalogue_changes").fetchone()
+    assert (count, span) == (KEPT + 1, KEPT)
 
 
 def test_it_collects_old_artifacts_that_nobody_points_to(connection, store, put, clean_up):
