@@ -117,7 +117,7 @@ class _Tile:
             ranking = reranking.mixed(ranking, view.catalogue.categories, rules.diversity)
         if not (rules.new_share and view.is_new.any()):
             return ranking
-        if reranking.keeps_share(view.is_new[ranking.items], share=rules.new_share, count=rules.length):
+        if rules.diversity and reranking.keeps_share(view.is_new[ranking.items], share=rules.new_share, count=rules.length):
             return ranking
         matrix = self.answer.histories.matrix
         seen = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]

@@ -1,6 +1,8 @@
 """From scores to the order shown: diversity, shares of new releases, caps. Pure: arrays in, arrays out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,23 +47,29 @@ def with_share(order: Sequence[int], new: Sequence[int], *, share: float, count:
 
     Both are in order of preference; `order` may have new ones already, which count.
     """
-    is_new, queue, rest = set(new), iter(new if share > 0 else ()), iter(order)
-    taken: dict[int, None] = {}
-
-    def following(source: Iterator[int]) -> int | None:
-        return next((item for item in source if item not in taken), None)
-
+    is_new, taken = set(new), dict[int, None]()
+    queue = (item for item in (new if share > 0 else ()) if item not in taken)
+    rest = (item for item in order if item not in taken)
     new_count = 0
-    while len(taken) < count:
-        wants_new = new_count < int(share * (len(taken) + 1) + 1e-9)
-        item = following(queue) if wants_new else None
-        item = following(rest) if item is None else item
-        item = following(queue) if item is None else item
-        if item is None:
-            break
-        taken[item] = None
-        new_count += item in is_new
+    # Only where one more is needed than at the place before can there be too few.
+    for wanted, place in enumerate(_rises(share, count), start=1):
+        filling = list(islice(rest, place - len(taken)))
+        taken |= dict.fromkeys(filling)
+        new_count += len(is_new.intersection(filling))
+        if new_count < wanted:
+            lifted = list(islice(queue, 1))
+            taken |= dict.fromkeys(lifted)
+            new_count += len(lifted)
+    for others in (rest, queue):
+        taken |= dict.fromkeys(islice(others, count - len(taken)))
     return list(taken)
+
+
+@lru_cache(maxsize=64)
+def _rises(share: float, count: int) -> tuple[int, ...]:
+    """The lengths below `count` after which one more new item is needed."""
+    needed = [int(share * length + 1e-9) for length in range(count + 1)]
+    return tuple(length for length, (now, then) in enumerate(pairwise(needed)) if then > now)
 
 
 def keeps_share(is_new: NDArray[np.bool_], *, share: float, count: int) -> NDArray[np.bool_]:

@@ -3,27 +3,24 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import psycopg
-from psycopg import Connection
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
-from core import claims, failpoints, lists, messages, tasks
+from core import claims, failpoints, messages
 from core.claims import Claim, Claimed
 from core.database import transaction
-from core.lists import ComputedList
 from core.log import get_logger
-from core.messages import Payload, PayloadNotUnderstood, RecommendPayload
-from core.places import ArtifactsUnavailable
+from core.messages import Payload, PayloadNotUnderstood
 from core.topology import QueueName
-from ml_worker import results
 from ml_worker.bell import Bell, Ring
-from ml_worker.children import ChildFailed, Children
+from ml_worker.children import Children
+from ml_worker.endings import Endings
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, largest_batch
 from ml_worker.leases import Held, Leases, WorkMustStop
 from ml_worker.naming import named_in_log
@@ -31,19 +28,10 @@ from ml_worker.vitals import Doing, Vitals
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 MAX_PAUSE_SECONDS = 5.0
-MANY_LISTS = 100
 
 Batch = Sequence[Job[Any]]
 
 log = get_logger(__name__)
-
-
-class _LeasesLost(Exception):
-    """Some tasks of a batch are no longer ours; raised inside the completing transaction to roll it back."""
-
-    def __init__(self, kept: set[Any]) -> None:
-        super().__init__()
-        self.kept = kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +52,10 @@ class Slot:
     def name(self) -> str:
         """Which slot of its process this is."""
         return self.lease_owner.rpartition(":")[2]
+
+    @property
+    def _endings(self) -> Endings:
+        return Endings(self.context.pool, self.context.registry.store, self.vitals.metrics)
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set; the batch under way is finished or handed back first."""
@@ -155,7 +147,7 @@ class Slot:
             first = error.errors()[0]
             reason = f"payload.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
         with named_in_log([task]):
-            self._fail(task, PermanentFailure("payload_not_understood", reason))
+            self._endings.fail(task, PermanentFailure("payload_not_understood", reason))
         return None
 
     def _see_through(self, handler: Handler[Any], batch: Batch, held: Held) -> None:
@@ -186,17 +178,17 @@ class Slot:
         try:
             answers = self._run(handler, batch, held)
             failpoints.reach("computed")
-            self._complete([(job.task, answer) for job, answer in zip(batch, answers, strict=True) if isinstance(answer, Product)])
+            self._endings.complete([(job.task, answer) for job, answer in zip(batch, answers, strict=True) if isinstance(answer, Product)])
             for job, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, PermanentFailure):
-                    self._fail(job.task, answer)
+                    self._endings.fail(job.task, answer)
         except WorkMustStop:
-            self._settle_stopped(batch, held)
+            self._endings.stop([job.task for job in batch], held)
         except Exception as error:
             if len(batch) > 1:
                 log.warning("batch failed; its tasks are run one by one", kind=kind, count=len(batch), error=repr(error))
                 return False
-            self._retry(handler, batch[0].task, error)
+            self._endings.retry(batch[0].task, error, handler.retry)
         else:
             seconds = time.monotonic() - started
             self.vitals.metrics.duration.labels(self.vitals.metrics.kind(kind)).observe(seconds)
@@ -212,92 +204,8 @@ class Slot:
             return self.children.run(handler.payload.kind, batch, report=report)
         return handler.run(batch, replace(self.context, progress=report))
 
-    def _complete(self, done: list[tuple[Claimed, Product]]) -> None:
-        """Everything the products want and the end of their tasks in one transaction; tasks we lost take no part in it."""
-        outcomes = {task.id: results.outcome(task, product.result, self.context.registry.store) for task, product in done}
-        while done:
-            try:
-                with transaction(self.context.pool) as connection:
-                    kept = claims.complete([outcomes[task.id] for task, _ in done]).run(connection)
-                    if len(kept) < len(done):
-                        raise _LeasesLost(kept)
-                    # Two tasks of a batch may have asked for the same user: the list is stored once.
-                    if made := {one.user_id: one for _, product in done for one in product.lists}:
-                        _store(connection, made)
-                    for _, product in done:
-                        for effect in product.effects:
-                            effect.run(connection)
-                failpoints.reach("committed")
-                self._count_done(task for task, _ in done)
-                return
-            except _LeasesLost as lost:
-                log.warning("leases lost before completion", count=len(done) - len(lost.kept))
-                self._count_fenced_out(task for task, _ in done if task.id not in lost.kept)
-                done = [(task, product) for task, product in done if task.id in lost.kept]
-
-    def _settle_stopped(self, batch: Batch, held: Held) -> None:
-        ours = [job.task for job in batch if job.task.id not in held.lost]
-        cancelled = [task for task in ours if task.id in held.cancelled]
-        with transaction(self.context.pool) as connection:
-            for task in cancelled:
-                claims.finish_cancelled(task).run(connection)
-            tasks.notify_finished([task.id for task in cancelled]).run(connection)
-            claims.release([task for task in ours if task.id not in held.cancelled]).run(connection)
-        kind, metrics = batch[0].task.kind, self.vitals.metrics
-        metrics.count_outcome(kind, "cancelled", len(cancelled))
-        metrics.count_outcome(kind, "handed_back", len(ours) - len(cancelled))
-        metrics.count_outcome(kind, "lost", len(batch) - len(ours))
-        log.info("work stopped", cancelled=len(cancelled), handed_back=len(ours) - len(cancelled), lost=len(batch) - len(ours))
-
-    def _fail(self, task: Claimed, failure: PermanentFailure) -> None:
-        log.info("task failed", task_id=str(task.id), correlation_id=task.correlation_id, kind=task.kind, code=failure.code)
-        self._end_attempt(task, code=failure.code, message=failure.message, is_permanent=True)
-
-    def _retry(self, handler: Handler[Any], task: Claimed, error: Exception) -> None:
-        log.error("attempt failed", task_id=str(task.id), correlation_id=task.correlation_id, kind=task.kind, exc_info=error)
-        if isinstance(error, ChildFailed):
-            code, message = error.code, str(error)
-        elif isinstance(error, ArtifactsUnavailable):
-            # Its words name the address of the store, which is the operator's to know: they are in the log.
-            code, message = "artifacts_unavailable", "the artifact store did not answer or refused"
-        else:
-            # Shown to whoever asked; what went wrong inside is in the log under the task's id.
-            code, message = "unexpected_error", f"the work ended in an unexpected {type(error).__name__}"
-        delay = handler.retry.delay(task.attempt)
-        self._end_attempt(task, code=code, message=message, is_permanent=False, delay_seconds=delay)
-
-    def _end_attempt(self, task: Claimed, **ending: Any) -> None:
-        with transaction(self.context.pool) as connection:
-            state = claims.fail(task, **ending).run(connection)
-            if state in tasks.TERMINAL_STATES:
-                tasks.notify_finished([task.id]).run(connection)
-        if state is None:
-            self._count_fenced_out([task])
-        else:
-            self.vitals.metrics.count_outcome(task.kind, "retried" if state == "queued" else state)
-
-    def _count_done(self, done: Iterable[Claimed]) -> None:
-        for task in done:
-            self.vitals.metrics.count_outcome(task.kind, "succeeded")
-            if task.kind == RecommendPayload.kind:
-                self.vitals.metrics.freshness.observe(task.seconds_since_creation)
-
-    def _count_fenced_out(self, lost: Iterable[Claimed]) -> None:
-        for task in lost:
-            self.vitals.metrics.fenced_out.labels(self.vitals.metrics.kind(task.kind)).inc()
-            self.vitals.metrics.count_outcome(task.kind, "lost")
-
     def _tick(self, doing: Doing) -> None:
         self.vitals.tick(self.name, doing)
-
-
-def _store(connection: Connection[Any], made: Mapping[str, ComputedList]) -> None:
-    """Lists by user. Of many at once nobody is told in particular: their followers look once a second anyway."""
-    if len(made) > MANY_LISTS:
-        lists.write_many(connection, list(made.values()))
-        return
-    lists.write(list(made.values())).run(connection)
-    lists.notify_written(sorted(made)).run(connection)
 
 
 def _kind(job: Job[Any]) -> str:

@@ -71,6 +71,26 @@ class Context:
     settings: WorkerSettings
     progress: ReportProgress
 
+    def lists_of(self, user_ids: Sequence[str]) -> dict[str, ComputedList]:
+        """The lists of many users, by user id, with a report of progress after each batch of them. Raises `NoModel`."""
+
+        def report(done: int) -> None:
+            self.progress(done / len(user_ids), f"{done:,} of {len(user_ids):,} users")
+
+        return self.ranker.compute_many(user_ids, report=report)
+
+
+def each(make: Callable[[P, Context], Product]) -> Callable[[Sequence[Job[P]], Context], list[Answer]]:
+    """What runs a batch payload by payload; without a model all of it fails by name."""
+
+    def run(jobs: Sequence[Job[P]], context: Context) -> list[Answer]:
+        try:
+            return [make(job.payload, context) for job in jobs]
+        except NoModel as error:
+            return [no_model(error) for _ in jobs]
+
+    return run
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:

@@ -13,7 +13,7 @@ from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, tiles
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import count_broken
-from ml_worker.recommenders.state import DamagedModel, Files, State, is_finite, pack, unpack
+from ml_worker.recommenders.state import DamagedModel, Files, State, check_arrays, is_finite, pack, unpack
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
 Progress = Callable[[float, str], None]
@@ -286,15 +286,7 @@ class Recommender(ABC):
     def _adopt(self, state: State) -> None:
         items = len(state.item_ids)
         layout: Layout = {"popularity": ((items,), np.float32), **self._layout(items)}
-        if state.arrays.keys() != layout.keys():
-            raise DamagedModel(f"{self.name} consists of {sorted(layout)}, not of {sorted(state.arrays)}")
-        for name, (shape, dtype) in layout.items():
-            array = state.arrays[name]
-            fits = len(array.shape) == len(shape) and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
-            if not fits or array.dtype != dtype:
-                raise DamagedModel(f"{name} is {array.dtype} {array.shape}, a model of {items} items needs {np.dtype(dtype)} {shape}")
-            if not is_finite(array):
-                raise DamagedModel(f"{name} holds numbers that are not finite")
+        check_arrays(state, layout)
         self._prepare(state.arrays)
         self._state, self._made_cold_index = state, None
 

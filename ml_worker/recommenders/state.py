@@ -142,3 +142,17 @@ def _read_arrays(data: bytes | memoryview) -> dict[str, NDArray[Any]]:
         return npz.read(data)
     except npz.UnreadableArrays as error:
         raise DamagedModel(f"{ARRAYS} cannot be read: {error}") from error
+
+
+def check_arrays(state: State, layout: Mapping[str, tuple[tuple[int | None, ...], type[np.generic]]]) -> None:
+    """Hold the arrays of a state against the shapes and dtypes they should have; None stands for any length. Raises `DamagedModel`."""
+    if state.arrays.keys() != layout.keys():
+        raise DamagedModel(f"{state.algorithm} consists of {sorted(layout)}, not of {sorted(state.arrays)}")
+    for name, (shape, dtype) in layout.items():
+        array = state.arrays[name]
+        fits = len(array.shape) == len(shape) and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
+        if not fits or array.dtype != dtype:
+            items, needed = len(state.item_ids), f"{np.dtype(dtype)} {shape}"
+            raise DamagedModel(f"{name} is {array.dtype} {array.shape}, a model of {items} items needs {needed}")
+        if not is_finite(array):
+            raise DamagedModel(f"{name} holds numbers that are not finite")

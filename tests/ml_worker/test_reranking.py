@@ -1,6 +1,8 @@
 """Orders made of scores, on arrays small enough to work out by hand."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from ml_worker import reranking
@@ -24,6 +26,22 @@ def test_a_share_of_new_items_is_kept_at_every_place():
     assert reranking.with_share(order, new, share=1.0, count=5) == [5, 9, 8, 0, 1], "when there are no more, the others follow"
     assert reranking.with_share([5, 9, 0], new, share=0.5, count=3) == [5, 9, 0], "those that stand there anyway count"
     assert reranking.with_share([], new, share=0.1, count=2) == [5, 9]
+
+
+@given(
+    st.lists(st.integers(0, 12), unique=True),
+    st.lists(st.integers(0, 15), unique=True),
+    st.sampled_from([0.1, 0.3, 0.5, 1.0]),
+    st.integers(0, 14),
+)
+def test_at_each_place_the_next_is_new_only_where_one_is_missing(order, new, share, count):
+    """Place by place, as the rule is worded."""
+    expected: list[int] = []
+    for place in range(1, count + 1):
+        is_missing = len({*expected} & {*new}) < int(share * place + 1e-9)
+        choice = [*new, *order] if is_missing else [*order, *new]
+        expected += [item for item in choice if item not in expected][:1]
+    assert reranking.with_share(order, new, share=share, count=count) == expected
 
 
 def test_no_category_has_more_than_its_cap():
