@@ -111,7 +111,8 @@ class Ease(Recommender):
         if not (missing.missed <= MOST_MISSED and error <= MOST_ERROR and (found[own] > 0).all()):
             return self._fit(earlier.interactions, lambda done, note: progress(0.5 + 0.5 * done, f"too much is new: {note}"))
         diagonal[change.items], found[own] = found[own], 0
-        across, down = found / -diagonal, found / -diagonal[change.items, None]
+        down = found / -diagonal[change.items, None]
+        across = np.divide(found, -diagonal, out=found)
         if len(chosen) < size:
             across, down = (_at(chosen, weights.T, size).T for weights in (across, down))
         changed = linear.replaced(effects, chosen[change.items], across, down, kept=self.config.kept)

@@ -22,6 +22,8 @@ FEW: Final = 32
 """Of so many rows the change is found exactly; an outline that is wrong about one of a few is wrong about much of the change."""
 PROBES: Final = 2
 """How many random vectors the residual is measured with."""
+_BLOCK: Final = 64
+"""So many rows are gone over at once: they stay in the cache."""
 
 
 class Change(NamedTuple):
@@ -196,7 +198,7 @@ def _of_few(before: NDArray[np.float32], halved: NDArray[np.float32], change: Ch
 def _item_by_item(
     before: NDArray[np.float32], products: NDArray[np.float32], half: csr_matrix, items: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """The rows of P' from those of P, M and M·P [items × n each].
+    """The rows of P' from those of P, in their place, M and M·P [items × n each].
 
     For one item, e being its indicator, Δ = e·mᵀ + m·eᵀ has rank 2, and with a = eᵀPe, b = eᵀPm, c = mᵀPm the matrix inversion lemma
     gives P'e = ((1 + b)·Pe − a·Pm) / ((1 + b)² − a·c). What another item makes of the entry between both is added.
@@ -209,13 +211,15 @@ def _item_by_item(
     determinant = np.maximum((1 + b) ** 2 - a * c, 0.05).astype(np.float32)
     scale = np.ones(before.shape[1], dtype=np.float32)
     scale[items] = (1 + b) / determinant
-    moved = (a / determinant)[:, None] * products
-    found = before * scale
-    found *= scale[items, None]
-    found -= moved
-    found[:, items] -= moved[:, items].T
-    found[own] = a / determinant
-    return found
+    across = ((a / determinant)[:, None] * products[:, items]).T
+    for start in range(0, len(items), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        before[some] *= scale
+        before[some] *= scale[items[some], None]
+        before[some] -= (a / determinant)[some, None] * products[some]
+    before[:, items] -= across
+    before[own] = a / determinant
+    return before
 
 
 def residual(before: NDArray[np.float32], after: NDArray[np.float32], change: Change, diagonal: NDArray[np.float32]) -> Residual:

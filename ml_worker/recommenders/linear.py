@@ -13,6 +13,7 @@ from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
 
 BLOCK_ROWS: Final = 1024
+_BLOCK_COLUMNS: Final = 64
 # What a core does in a second: multiplications of dense matrices, and of sparse ones.
 _DENSE_SPEED, _SPARSE_SPEED = 5e10, 2e8
 
@@ -204,7 +205,10 @@ def replaced(
     if rows is not None:
         stays &= ~np.repeat(is_new, lengths)
         least[items] = np.inf
-    entering = np.flatnonzero(np.abs(columns) >= least)
+    # In parts that stay in the cache.
+    blocks = range(0, len(items), _BLOCK_COLUMNS)
+    found = [start * size + np.flatnonzero(np.abs(columns[start : start + _BLOCK_COLUMNS]) >= least) for start in blocks]
+    entering = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
     of_item, of_row = np.divmod(entering, size)
     entries = csc_matrix(
         (columns.ravel()[entering], of_row, np.searchsorted(of_item, np.arange(len(items) + 1))), shape=(size, len(items))
