@@ -20,6 +20,7 @@ from ml_worker.recommenders.factor_answers import FactorAnswer
 from ml_worker.recommenders.fold_in import FoldIn, Weighed
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.neighbours import content_rows
 from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
 
@@ -34,6 +35,7 @@ class Als(Recommender):
     What a pair weighs in the loss, its confidence, is 1 + alpha · log2(1 + |weight|): liked pairs pull towards 1, disliked ones with
     the same force towards 0, pairs never met towards 0 with confidence 1, and pairs met without a verdict not at all.
     Users are not stored: their factors are solved from the live history (fold-in), so a model knows nobody and serves everybody.
+    Items nobody liked get the factors that a ridge regression of the others' makes of their features, where items have features.
     """
 
     name: ClassVar[str] = "als"
@@ -76,7 +78,7 @@ class Als(Recommender):
                 raise TrainingDiverged(f"als: the factors are not finite after training with {self.config!r}") from error
         users = trained.user_factors[np.diff(signed.indptr) > 0]
         return {
-            "item_factors": trained.item_factors,
+            "item_factors": _with_cold(trained.item_factors, interactions, interactions.popularity()),
             "regularization": np.array(regularization, dtype=np.float32),
             "user_moment": (users.T @ users / max(len(users), 1)).astype(np.float32),
         }
@@ -87,27 +89,26 @@ class Als(Recommender):
         What an item's earlier users contribute to its equations is estimated: their number and confidence times the mean moment of all
         users' factors. The earlier factor solves these equations, and the new pairs are added to both sides.
         """
-        items, regularization = earlier.moved("item_factors"), float(earlier.arrays["regularization"])
-        made = {"item_factors": items, "regularization": earlier.arrays["regularization"], "user_moment": earlier.arrays["user_moment"]}
+        regularization, popularity = earlier.arrays["regularization"], earlier.popularity()
+        # What an item without likes was given for its features is no evidence.
+        items = np.where(earlier.moved("popularity")[:, None] > 0, earlier.moved("item_factors"), np.float32(0))
         changes = earlier.changes
         now, then = (_signed_confidence(weights, self.config.alpha) for weights in (changes.after, changes.before))
         more = np.abs(now) - np.abs(then) - (now != 0) + (then != 0)
         likes = np.maximum(now, 0) - np.maximum(then, 0)
         moved = np.flatnonzero((more != 0) | (likes != 0))
-        if not len(moved):
-            progress(1.0, "nothing is new")
-            return made
-        users = self._users(_confidence(earlier.matrix, self.config.alpha), items, regularization)
+        users = self._users(_confidence(earlier.matrix, self.config.alpha), items, float(regularization))
         progress(0.5, f"{len(users)} users solved again")
         touched, place = np.unique(changes.items[moved], return_inverse=True)
         earlier_users = earlier.user_count() + self._confidence_of_earlier(earlier)[touched]
         # In the basis in which the mean moment is diagonal, so are the equations of all items before the new pairs.
         values, basis = np.linalg.eigh(earlier.arrays["user_moment"].astype(np.float64))
-        equations = _Equations(items[touched] @ basis, earlier_users[:, None] * np.maximum(values, 0) + regularization)
+        equations = _Equations(items[touched] @ basis, earlier_users[:, None] * np.maximum(values, 0) + float(regularization))
         solved = equations.with_pairs(place, users[changes.rows[moved]] @ basis, more[moved], likes[moved])
         items[touched] = solved @ basis.T
         progress(1.0, f"{len(touched)} items solved again")
-        return made
+        offered = _with_cold(items, earlier.interactions, popularity)
+        return {"item_factors": offered, "regularization": regularization, "user_moment": earlier.arrays["user_moment"]}
 
     def _users(self, signed: csr_matrix, items: NDArray[np.float32], regularization: float) -> NDArray[np.float64]:
         """Some users folded in [users × factors]."""
@@ -141,10 +142,13 @@ class Als(Recommender):
     def _prepare(self, arrays: Arrays) -> None:
         # As they are stored, which may be mapped: what equations need of them is converted when they are made.
         self._factors: NDArray[np.float32] = arrays["item_factors"]
+        # Items without likes are offered for their features, but nothing is learnt from who has met them.
+        self._is_known = arrays["popularity"] > 0
         # What everybody's equations begin with: every item with confidence 1 and preference 0, and the regularization.
         gram = arrays["regularization"] * np.eye(self.config.factors)
         for start in range(0, len(self._factors), _GRAM_ROWS):
-            part = self._factors[start : start + _GRAM_ROWS].astype(np.float64)
+            rows = slice(start, start + _GRAM_ROWS)
+            part = self._factors[rows][self._is_known[rows]].astype(np.float64)
             gram += part.T @ part
         try:
             self._fold_in = FoldIn(self._factors, gram)
@@ -180,7 +184,14 @@ class Als(Recommender):
     def _weighed(self, matrix: csr_matrix) -> Weighed:
         """Of each entry of histories the pull on the user, and the confidence beside the 1 that every item has."""
         signed = _signed_confidence(matrix.data.astype(np.float64), self.config.alpha)
-        return Weighed(np.maximum(signed, 0), np.abs(signed) - 1)
+        is_known = self._is_known[matrix.indices]
+        return Weighed(np.where(is_known, np.maximum(signed, 0), 0), np.where(is_known, np.abs(signed) - 1, 0))
+
+
+def _with_cold(factors: NDArray[np.float32], interactions: Interactions, popularity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The factors with those of items without likes regressed on their features."""
+    features, is_known = interactions.item_features, popularity > 0
+    return factors if features is None or not is_known.any() else content_rows(factors, features, is_known)
 
 
 class _Equations(NamedTuple):

@@ -1,8 +1,15 @@
 """Items alike in content: what lets an item without likes inherit from those that have them."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
+
+RIDGE: Final = 20.0
+"""Of `content_rows`, where an item's features have length 1."""
+MOST_FEATURES: Final = 2000
+"""So many features are regressed on, the most frequent: the equations are dense in them."""
 
 
 def unit_rows(matrix: csr_matrix) -> csr_matrix:
@@ -44,3 +51,22 @@ def content_columns(effects: csr_matrix, features: csr_matrix, known: NDArray[np
     places = (np.r_[np.concatenate(rows), known], np.r_[np.concatenate(columns), known])
     mixing = csr_matrix((np.r_[np.concatenate(shares), np.ones(len(known))].astype(np.float32), places), shape=(size, size))
     return (effects @ mixing).tocsr().astype(np.float32)
+
+
+def content_rows(rows: NDArray[np.float32], features: csr_matrix, is_known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The rows [items × n] where each one not known is what a ridge regression of the known ones on `rare_features` makes of its own.
+
+    Items without any of the features that known items have keep their rows.
+    """
+    frequency = np.bincount(features[is_known].indices, minlength=features.shape[1])
+    kept = np.lexsort((np.arange(len(frequency)), -frequency))[:MOST_FEATURES]
+    scaled = rare_features(features)[:, kept[frequency[kept] > 0]].tocsr()
+    cold = np.flatnonzero(~is_known & (np.diff(scaled.indptr) > 0))
+    if not len(cold):
+        return rows
+    known = scaled[is_known]
+    system = (known.T @ known).toarray().astype(np.float64)
+    system[np.diag_indices(len(system))] += RIDGE
+    found = rows.copy()
+    found[cold] = scaled[cold] @ np.linalg.solve(system, known.T @ rows[is_known])
+    return found

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from pydantic import ValidationError
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from ml_worker.evaluation.cold import cold_items
+from ml_worker.evaluation.lists import rank
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender, ScoresNotFinite
 from ml_worker.recommenders.fold_in import FoldIn, Weighed
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.state import DamagedModel
+from ml_worker.workbench.source import read_interactions
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +115,69 @@ def test_reasons_are_ordered_by_strength(model):
     for reasons, of_item in zip(model.explain(asked, rankings, count=6)[0], parts, strict=True):
         strengths = dict(zip(asked.matrix.indices.tolist(), of_item, strict=True))
         assert [strengths[item] for item in reasons] == sorted((part for part in of_item if part > 0), reverse=True)
+
+
+KINDS = csr_matrix(np.eye(2, dtype=np.float32)[np.arange(40) % 2])
+
+
+def with_kinds(interactions: Interactions) -> Interactions:
+    return replace(interactions, item_features=KINDS)
+
+
+@pytest.fixture(scope="module")
+def stripped(drawn) -> Interactions:
+    """The last two items lose their events; their kind is a feature."""
+    return with_kinds(drawn.part(drawn.items < 38))
+
+
+def test_an_item_without_likes_is_scored_like_those_of_its_kind(stripped):
+    model, without = (Als(Als.Config(factors=8)) for _ in range(2))
+    model.fit(stripped)
+    without.fit(replace(stripped, item_features=None))
+    even, odd = Histories.from_events([0, 0], [0, 2], [1, 1], shape=(1, 40)), Histories.from_events([0, 0], [1, 3], [1, 1], shape=(1, 40))
+    assert model.scores(even)[0][38] > model.scores(even)[0][39]
+    assert model.scores(odd)[0][39] > model.scores(odd)[0][38]
+    assert model.scores(even)[0][:38] == pytest.approx(without.scores(even)[0][:38], abs=1e-6)
+
+
+def test_who_has_met_an_item_without_likes_is_served_as_if_not(stripped):
+    model = Als(Als.Config(factors=8))
+    model.fit(stripped)
+    for weight in (1, 0, -1):
+        met, unmet = (
+            Histories.from_events([0] * len(items), items, [1, 1, weight][: len(items)], shape=(1, 40)) for items in ([0, 2, 38], [0, 2])
+        )
+        assert model.scores(met) == pytest.approx(model.scores(unmet), abs=1e-6)
+        speakers = model.speakers(met, np.arange(40, dtype=np.int32)[None, :], count=3)
+        assert 38 not in speakers
+
+
+def test_a_partial_training_learns_items_from_nothing_and_keeps_the_others_like_their_kind(drawn, stripped):
+    """Item 38 gets its events; what its features said of it is no evidence against them."""
+    order = np.r_[np.flatnonzero(drawn.items < 38), np.flatnonzero(drawn.items == 38)]
+    whole, since = with_kinds(drawn.part(order)), int(np.count_nonzero(drawn.items < 38))
+    model, plain = Als(Als.Config(factors=8)), Als(Als.Config(factors=8))
+    model.fit(stripped)
+    plain.fit(replace(stripped, item_features=None))
+    model.update(whole, since=since)
+    plain.update(replace(whole, item_features=None), since=since)
+    assert model._factors[:39] == pytest.approx(plain._factors[:39], abs=1e-5)
+    assert not plain._factors[39].any()
+    assert model._factors[39].any()
+
+
+def test_films_nobody_has_seen_are_found_by_their_genres(movielens):
+    """Among a tenth of the films, stripped of their ratings: with genres several times what chance finds (measured: 0.057 and 0.013)."""
+    split = cold_items(read_interactions(str(movielens), progress=lambda _done, _note: None))
+    found = []
+    for train in (split.train, replace(split.train, item_features=None)):
+        model = Als()
+        model.fit(train)
+        ranked, gains = rank(model, split, count=10), 1 / np.log2(np.arange(2, 12))
+        wanted = [split.test.items[start:end] for start, end in pairwise(split.test.offsets)]
+        found.append(np.mean([(np.isin(one, of) * gains).sum() / gains[: len(of)].sum() for one, of in zip(ranked, wanted, strict=True)]))
+    assert found[0] > 0.045
+    assert found[0] > 3 * found[1]
 
 
 def test_the_preset_scales_with_the_data(drawn):
