@@ -12,7 +12,7 @@ from cli import census, deeds
 from cli.connecting import connected
 from cli.refusal import Refusal
 from cli.showing import duration, out, pairs, show, table_of
-from core import audit, tasks
+from core import audit, requeueing, tasks
 from core.statement import Row, Statement, first_or_none
 from core.tasks import State
 
@@ -109,16 +109,16 @@ def requeue_command(task_ids: TaskIds) -> None:
 
 
 def _requeue(connection: Connection[Any], task_id: uuid.UUID) -> None:
-    before = _find(connection, task_id)
     try:
-        with connection.transaction():
-            if not tasks.requeue(task_id).run(connection):
-                raise Refusal(f"only dead and failed tasks can be requeued; task {task_id} is {before['state']}")
-            details = {"kind": before["kind"], "state": before["state"], "attempt": before["attempt"]}
-            details["error"] = (before["error"] or {}).get("code")
-            deeds.remember(connection, "task.requeue", f"task:{task_id}", details)
+        found = requeueing.requeue(task_id, actor=deeds.person()).run(connection)
     except UniqueViolation:
-        raise Refusal(f"another {before['kind']} task is active; task {task_id} can be requeued when that has ended") from None
+        raise Refusal("another task has just become active; try again when that has ended") from None
+    if found is None:
+        raise Refusal(f"there is no task {task_id}")
+    if found.active_id is not None:
+        raise Refusal(f"another {found.kind} task is active; task {task_id} can be requeued when {found.active_id} has ended")
+    if not found.is_done:
+        raise Refusal(f"only dead and failed tasks can be requeued; task {task_id} is {found.state}")
 
 
 @app.command("census")

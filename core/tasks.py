@@ -163,23 +163,6 @@ def request_cancel(task_id: uuid.UUID) -> Statement[State | None]:
 
 
 # The error stays until the task ends otherwise: it tells the story so far, and that a task which killed its worker is claimed alone.
-_REQUEUE = """
-UPDATE tasks SET state = 'queued', attempt = 0, requeue_count = requeue_count + 1, available_at = clock_timestamp(),
-       dispatched_at = NULL, deadline_at = NULL, cancel_requested = false, progress = 0, progress_note = NULL,
-       started_at = NULL, finished_at = NULL
-WHERE id = %(id)s AND state IN ('dead', 'failed')
-RETURNING id, pg_notify(%(channel)s, queue)
-"""
-
-
-def requeue(task_id: uuid.UUID) -> Statement[bool]:
-    """Give a dead or failed task all its attempts anew, without its deadline, and ring; False if it is neither.
-
-    Violates `uq_tasks_exclusive_key` where another task of an exclusive kind is active.
-    """
-    return Statement(_REQUEUE, {"id": task_id, "channel": BELL_CHANNEL}, bool)
-
-
 # By the time of creation because that has an index: whatever ended before a moment was created before it. `now()`, because
 # an index is of no use for a time that may change from row to row.
 _FORGET = """

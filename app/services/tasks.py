@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -14,9 +15,10 @@ from app.errors import UserNotFound
 from app.faults import Unexpected
 from app.quota import QueueQuota
 from app.task_errors import IdempotencyKeyReused, TaskAlreadyActive, TaskEnded, TaskNotFound, TaskNotRequeueable
-from core import tasks
+from core import requeueing, tasks
 from core.messages import Payload, RecommendPayload
-from core.statement import Statement, first_or_none
+from core.requeueing import Requeueing
+from core.statement import Statement
 from core.tasks import State
 
 _COLUMNS: Final = """id, kind, state, payload, owner, parent_id, priority, attempt, max_attempts, requeue_count, revision,
@@ -198,27 +200,20 @@ async def requeue_task(connection: AsyncConnection[Any], task_id: uuid.UUID, *, 
 
     Raises `TaskNotFound`, `TaskNotRequeueable`, or `TaskAlreadyActive` for an exclusive kind.
     """
-    before = await get_task(connection, task_id, viewer=None)
-    if not await _requeue(connection, before):
-        raise TaskNotRequeueable(task_id, (await get_task(connection, task_id, viewer=None)).state)
-    details = {"kind": before.kind, "state": before.state, "attempt": before.attempt, "error": (before.error or {}).get("code")}
-    await actor.did("task.requeue", f"task:{task_id}", details).run_async(connection)
+    found = await _requeue(connection, task_id, actor)
+    if found is None:
+        raise TaskNotFound(task_id)
+    if found.active_id is not None:
+        raise TaskAlreadyActive(found.kind, found.active_id)
+    if not found.is_done:
+        raise TaskNotRequeueable(task_id, found.state)
     return await get_task(connection, task_id, viewer=None)
 
 
-async def _requeue(connection: AsyncConnection[Any], task: TaskRow) -> bool:
+async def _requeue(connection: AsyncConnection[Any], task_id: uuid.UUID, actor: Actor) -> Requeueing | None:
+    statement = requeueing.requeue(task_id, actor=actor.account_id, correlation_id=actor.correlation_id)
     for _attempt in range(3):
-        try:
-            async with connection.transaction():  # a savepoint, so that the one in the way can be looked up
-                return await tasks.requeue(task.id).run_async(connection)
-        except UniqueViolation as error:
-            if active := await Statement(_ACTIVE_TWIN, {"id": task.id}, first_or_none).run_async(connection):
-                raise TaskAlreadyActive(task.kind, active["id"]) from error
-            # otherwise it has just ended
+        with suppress(UniqueViolation):  # another one became active in this moment: it is seen the next time
+            async with connection.transaction():
+                return await statement.run_async(connection)
     raise Unexpected
-
-
-_ACTIVE_TWIN: Final = """
-SELECT active.id FROM tasks JOIN tasks AS active USING (kind, exclusive_key)
-WHERE tasks.id = %(id)s AND active.state IN ('queued', 'running')
-"""

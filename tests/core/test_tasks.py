@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from core import claims, tasks
 from core.messages import RecommendPayload, TrainPayload
+from core.requeueing import Requeueing, requeue
 
 WORKER = {"lease_owner": "worker-1", "lease_seconds": 30.0}
 
@@ -240,8 +241,11 @@ def test_a_dead_task_is_requeued_with_all_its_attempts_and_stays_suspect(connect
         lapse_leases(connection)
         tasks.reap().run(connection)
     assert row(connection, task_id)["state"] == "dead"
-    assert tasks.requeue(task_id).run(connection) is True
-    assert tasks.requeue(task_id).run(connection) is False
+    statement = requeue(task_id, actor="somebody")
+    assert statement.run(connection) == Requeueing("recommend", "dead", None, is_done=True)
+    assert statement.run(connection) == Requeueing("recommend", "queued", None, is_done=False)
+    assert connection.execute("SELECT actor, action FROM audit_entries").fetchall() == [("somebody", "task.requeue")]
+    assert requeue(uuid.uuid4(), actor="somebody").run(connection) is None
     again = row(connection, task_id)
     assert (again["state"], again["attempt"], again["requeue_count"], again["deadline_at"]) == ("queued", 0, 1, None)
     others = submit(connection, "2")
