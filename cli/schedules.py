@@ -152,12 +152,10 @@ def _change(name: str, changes: dict[str, Any]) -> None:
         if "payload" in changes:
             _payload(row.kind, changes["payload"])
         try:
-            wanted = schedules.changed(row, default_timezone=zone, **changes)
+            wanted, deed = schedules.change(row, changes, default_timezone=zone, actor=person())
         except (CronNotUnderstood, TimezoneUnknown) as error:
             raise _refused(error) from None
-        schedules.update(wanted).run(connection)
-        before = {column: getattr(row, column) for column in changes}
-        deeds.remember(connection, "schedule.update", f"schedule:{name}", {"before": before, "after": changes})
+        deed.run(connection)
     if wanted.next_fire_at is None:
         out.print(f"{name} is off.")
     else:

@@ -54,38 +54,6 @@ class ScheduleRow:
             return []
 
 
-def changed(
-    row: ScheduleRow,
-    *,
-    default_timezone: str,
-    payload: Mapping[str, Any] | None = None,
-    cron: str | None = None,
-    timezone: str | Literal["keep"] | None = "keep",
-    is_enabled: bool | None = None,
-) -> "Wanted":
-    """The schedule with these changes and its next time; one that was missed already is not made up for.
-
-    Raises `CronNotUnderstood`, `TimezoneUnknown`.
-    """
-    after = replace(
-        row,
-        payload=row.payload if payload is None else dict(payload),
-        cron=row.cron if cron is None else cron,
-        timezone=row.timezone if timezone == "keep" else timezone,
-        is_enabled=row.is_enabled if is_enabled is None else is_enabled,
-    )
-    next_fire_at = after.next_after_now(default_timezone)
-    return Wanted(
-        name=row.name,
-        kind=row.kind,
-        payload=after.payload,
-        cron=after.cron,
-        timezone=after.timezone,
-        is_enabled=after.is_enabled,
-        next_fire_at=next_fire_at if after.is_enabled else None,
-    )
-
-
 class PayloadRefused(ValueError):
     """A payload that its kind does not take; the message says which field and why."""
 
@@ -138,9 +106,13 @@ ON CONFLICT (name) DO NOTHING RETURNING name
 """
 
 _UPDATE = """
-UPDATE schedules SET payload = %(payload)s, cron = %(cron)s, timezone = %(timezone)s, is_enabled = %(is_enabled)s,
-       next_fire_at = %(next_fire_at)s
-WHERE name = %(name)s RETURNING name
+WITH updated AS (
+    UPDATE schedules SET payload = %(payload)s, cron = %(cron)s, timezone = %(timezone)s, is_enabled = %(is_enabled)s,
+           next_fire_at = %(next_fire_at)s
+    WHERE name = %(name)s RETURNING name
+)
+INSERT INTO audit_entries (actor, action, subject, details, correlation_id)
+SELECT %(actor)s, 'schedule.update', 'schedule:' || name, %(details)s, %(correlation_id)s FROM updated
 """
 
 
@@ -166,9 +138,45 @@ def create(wanted: Wanted) -> Statement[bool]:
     return Statement(_PUT, _params(wanted), bool)
 
 
-def update(wanted: Wanted) -> Statement[bool]:
-    """Change a schedule, its name and kind excepted; False if there is none of that name."""
-    return Statement(_UPDATE, _params(wanted), bool)
+def change(
+    row: ScheduleRow, changes: Mapping[str, Any], *, default_timezone: str, actor: str, correlation_id: str | None = None
+) -> tuple[Wanted, Statement[None]]:
+    """What a schedule that `find` has locked shall be, and the statement that makes it so and remembers who did.
+
+    A time that was missed already is not made up for. Raises `CronNotUnderstood`, `TimezoneUnknown`.
+    """
+    wanted = _changed(row, default_timezone=default_timezone, **changes)
+    details = {"before": {name: getattr(row, name) for name in changes}, "after": dict(changes)}
+    params = {**_params(wanted), "actor": actor, "correlation_id": correlation_id, "details": Jsonb(details)}
+    return wanted, Statement(_UPDATE, params, nothing)
+
+
+def _changed(
+    row: ScheduleRow,
+    *,
+    default_timezone: str,
+    payload: Mapping[str, Any] | None = None,
+    cron: str | None = None,
+    timezone: str | Literal["keep"] | None = "keep",
+    is_enabled: bool | None = None,
+) -> Wanted:
+    after = replace(
+        row,
+        payload=row.payload if payload is None else dict(payload),
+        cron=row.cron if cron is None else cron,
+        timezone=row.timezone if timezone == "keep" else timezone,
+        is_enabled=row.is_enabled if is_enabled is None else is_enabled,
+    )
+    next_fire_at = after.next_after_now(default_timezone)
+    return Wanted(
+        name=row.name,
+        kind=row.kind,
+        payload=after.payload,
+        cron=after.cron,
+        timezone=after.timezone,
+        is_enabled=after.is_enabled,
+        next_fire_at=next_fire_at if after.is_enabled else None,
+    )
 
 
 def delete(name: str) -> Statement[bool]:

@@ -54,14 +54,14 @@ async def update_schedule(
     The changes are validated already; `RequestInvalid` tells of what was wrong in the row before.
     """
     try:
-        wanted = schedules.changed(row, default_timezone=default_timezone, **changes)
+        _, deed = schedules.change(
+            row, changes, default_timezone=default_timezone, actor=actor.account_id, correlation_id=actor.correlation_id
+        )
     except CronNotUnderstood as error:
         raise RequestInvalid.because("cron", str(error)) from None
     except TimezoneUnknown as error:
         raise RequestInvalid.because("timezone", str(error)) from None
-    await schedules.update(wanted).run_async(connection)
-    before = {name: getattr(row, name) for name in changes}
-    await actor.did("schedule.update", f"schedule:{row.name}", {"before": before, "after": dict(changes)}).run_async(connection)
+    await deed.run_async(connection)
     return await get_schedule(connection, row.name)
 
 
