@@ -177,11 +177,6 @@ class Measured:
     values: Values
     coverage: Mapping[str, float]
 
-    def means(self) -> dict[str, float]:
-        """Every metric as one number; NaN where no question has one."""
-        means = {name: float(np.nanmean(column)) if np.isfinite(column).any() else float("nan") for name, column in self.values.items()}
-        return {**means, **self.coverage}
-
 
 def measure(ranked: NDArray[np.int32], truth: Truth, catalogue: Catalogue | None = None, *, cutoffs: Sequence[int] = CUTOFFS) -> Measured:
     """Everything about lists [questions × at least max(cutoffs), padded with −1]; beyond accuracy only with a catalogue.

@@ -158,21 +158,11 @@ class Recommender(ABC):
             rankings += [Ranking(items[row, :kept].copy(), scores[row, :kept].copy()) for row, kept in enumerate(lengths.tolist())]
         return rankings
 
-    def explain(self, histories: Histories, rankings: Sequence[Ranking], *, count: int = 3) -> list[list[NDArray[np.int32]]]:
-        """For each user and each ranked item the up to `count` liked items of the history that speak most for it, strongest first.
-
-        Empty where the answer is not personal. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
-        """
-        ranked = np.full((len(rankings), max((len(ranking.items) for ranking in rankings), default=0)), -1, dtype=np.int32)
-        for row, ranking in enumerate(rankings):
-            ranked[row, : len(ranking.items)] = ranking.items
-        told = self.speakers(histories, ranked, count=count)
-        return [[of[of >= 0] for of in told[row, : len(ranking.items)]] for row, ranking in enumerate(rankings)]
-
     def speakers(self, histories: Histories, ranked: NDArray[np.int32], *, count: int = 3) -> NDArray[np.int32]:
-        """`explain` for many users at once: `ranked` [users × ranked] and the answer [users × ranked × count] are padded with −1.
+        """For each ranked item the up to `count` liked items of the user's history that speak most for it, strongest first.
 
-        Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
+        `ranked` [users × ranked] and the answer [users × ranked × count] are padded with −1; nothing speaks where the answer is not
+        personal. Raises `NotFitted`, `MismatchedHistories`, `InvalidCount`.
         """
         return self.answer(histories).speakers(ranked, count=count)
 

@@ -21,11 +21,6 @@ class Effects:
         self._dense: NDArray[np.float32] | None = None
         self._lock = threading.Lock()
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether the dense copy was made."""
-        return self._dense is not None
-
     def scores(self, said: csr_matrix, behind: NDArray[np.float32]) -> NDArray[np.float32]:
         """x·B for the rows x of `said` [users × items], and `behind` [items] added to each.
 
@@ -72,7 +67,7 @@ class Effects:
         found[users, ranks, entry - matrix.indptr[users]] = rows.data[kept] * said[entry]
 
     def _prepare_for(self, users: int) -> None:
-        if users < MANY_USERS or self.is_dense or np.prod(self.weights.shape, dtype=np.int64) > DENSE_CELLS:
+        if users < MANY_USERS or self._dense is not None or np.prod(self.weights.shape, dtype=np.int64) > DENSE_CELLS:
             return
         with self._lock:
             if self._dense is None:

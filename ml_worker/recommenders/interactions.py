@@ -166,16 +166,6 @@ class Histories:
         matrix = coo_matrix((strengths, places), shape=shape).tocsr()
         return cls(matrix, offsets, places[1][order].astype(np.int32), strengths[order], seconds[order])
 
-    @classmethod
-    def from_matrix(cls, matrix: csr_matrix) -> "Histories":
-        """Histories of which only the sums are known: one event an entry, all at one time, in the order of the columns."""
-        _check_history_matrix(matrix)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-        times = np.zeros(matrix.nnz, dtype=np.int64)
-        return cls(matrix, matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data, times)
-
     def take(self, rows: ArrayLike) -> "Histories":
         """The histories of these rows, in this order."""
         chosen = np.asarray(rows, dtype=np.int64)

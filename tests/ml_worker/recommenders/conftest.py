@@ -1,11 +1,13 @@
 """Interactions to learn from: drawn tastes, and the real ratings of MovieLens divided for measuring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from ml_worker.recommenders.interactions import Interactions
+from ml_worker.recommenders.base import Ranking, Recommender
+from ml_worker.recommenders.interactions import Histories, Interactions
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,20 @@ class Division:
             wanted = relevant.indices[relevant.indptr[row] : relevant.indptr[row + 1]]
             values.append((np.isin(ranking.items, wanted) * gains[: len(ranking.items)]).sum() / gains[: len(wanted)].sum())
         return np.array(values)
+
+
+@pytest.fixture(scope="session")
+def explain():
+    """`explain(model, histories, rankings, count)`: for each user and ranked item what speaks for it, without padding."""
+
+    def told(model: Recommender, histories: Histories, rankings: Sequence[Ranking], count: int = 3) -> list[list[np.ndarray]]:
+        ranked = np.full((len(rankings), max((len(ranking.items) for ranking in rankings), default=0)), -1, dtype=np.int32)
+        for row, ranking in enumerate(rankings):
+            ranked[row, : len(ranking.items)] = ranking.items
+        speakers = model.speakers(histories, ranked, count=count)
+        return [[of[of >= 0] for of in speakers[row, : len(ranking.items)]] for row, ranking in enumerate(rankings)]
+
+    return told
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,7 @@ def model(drawn) -> Als:
 def scores(model: Als, **weights: float) -> np.ndarray:
     """The score of every item for one history, keyed by column: `i3=1.0`."""
     columns = [int(name[1:]) for name in weights]
-    matrix = csr_matrix((np.array([*weights.values()], dtype=np.float32), ([0] * len(columns), columns)), shape=(1, 40))
-    return model.scores(Histories.from_matrix(matrix))[0]
+    return model.scores(Histories.from_events([0] * len(columns), columns, [*weights.values()], shape=(1, 40)))[0]
 
 
 def test_fold_in_solves_the_equations_implicit_solves(model, drawn):
@@ -102,17 +101,17 @@ def test_the_terms_of_a_history_solve_the_equations_of_its_user():
         assert FoldIn(factors, gram).users(matrix, weighed, rows)[0] == pytest.approx(np.linalg.solve(left, some.T @ pulls))
 
 
-def test_dislikes_are_never_a_reason(model):
+def test_dislikes_are_never_a_reason(model, explain):
     asked = Histories.from_events([0] * 4, [0, 2, 1, 4], [1, 1, -1, 0], shape=(1, 40))
-    speakers = model.explain(asked, model.recommend(asked, count=40), count=9)[0]
+    speakers = explain(model, asked, model.recommend(asked, count=40), count=9)[0]
     assert set(np.concatenate(speakers).tolist()) == {0, 2}
 
 
-def test_reasons_are_ordered_by_strength(model):
+def test_reasons_are_ordered_by_strength(model, explain):
     asked = Histories.from_events([0] * 6, [0, 2, 4, 6, 8, 10], [1, 0.2, 0.5, 1, 0.1, 1], shape=(1, 40))
     rankings = model.recommend(asked, count=3)
     parts = model._contributions(asked, rankings[0].items)
-    for reasons, of_item in zip(model.explain(asked, rankings, count=6)[0], parts, strict=True):
+    for reasons, of_item in zip(explain(model, asked, rankings, count=6)[0], parts, strict=True):
         strengths = dict(zip(asked.matrix.indices.tolist(), of_item, strict=True))
         assert [strengths[item] for item in reasons] == sorted((part for part in of_item if part > 0), reverse=True)
 

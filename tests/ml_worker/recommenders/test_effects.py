@@ -36,7 +36,7 @@ def test_a_large_catalogue_is_never_held_densely():
     told = csr_matrix((np.ones(MANY_USERS, dtype=np.float32), (np.arange(MANY_USERS), np.zeros(MANY_USERS))), shape=(MANY_USERS, items))
     served = Effects(weights)
     assert served.scores(told, np.zeros(items, dtype=np.float32)).sum() == MANY_USERS
-    assert not served.is_dense
+    assert served._dense is None
 
 
 def test_who_has_no_history_has_no_parts():

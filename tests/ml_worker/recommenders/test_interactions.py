@@ -125,12 +125,6 @@ def test_events_and_offsets_that_do_not_fit_together_are_refused():
         Histories(made.matrix, np.array([0, 2]), made.items, made.weights, made.times)
 
 
-def test_histories_with_repeated_entries_are_summed_without_touching_the_original():
-    given = csr_matrix((np.array([1, 2], dtype=np.float32), np.array([1, 1]), np.array([0, 2])), shape=(1, 2))
-    assert Histories.from_matrix(given).matrix.toarray().tolist() == [[0, 3]]
-    assert given.nnz == 2
-
-
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
@@ -141,8 +135,9 @@ def test_histories_with_repeated_entries_are_summed_without_touching_the_origina
     ],
 )
 def test_what_is_no_history_is_refused(matrix, message):
+    made = Histories.from_events([], [], [], shape=(2, 2))
     with pytest.raises(InvalidHistories, match=message):
-        Histories.from_matrix(matrix)
+        Histories(matrix, made.offsets, made.items, made.weights, made.times)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_model_without_its_ids_is_refused():
 
 
 @pytest.mark.parametrize("name", sorted(RECOMMENDERS))
-def test_every_algorithm_serves_its_arrays_where_they_are_mapped(drawn, tmp_path, name):
+def test_every_algorithm_serves_its_arrays_where_they_are_mapped(drawn, tmp_path, name, explain):
     """Also those of its parts: nothing that a model keeps is a copy of one of its large arrays."""
     model = RECOMMENDERS[name]()
     model.fit(drawn)
@@ -172,6 +172,6 @@ def test_every_algorithm_serves_its_arrays_where_they_are_mapped(drawn, tmp_path
     asked = drawn.histories()
     rankings = loaded.recommend(asked, count=5)
     assert np.array_equal(loaded.scores(asked), model.scores(asked))
-    assert str(loaded.explain(asked, rankings)) == str(model.explain(asked, rankings))
+    assert str(explain(loaded, asked, rankings)) == str(explain(model, asked, rankings))
     if loaded.can_update:
         loaded.update(drawn, since=len(drawn) - 20)
