@@ -8,12 +8,12 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import linear
-from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
-from ml_worker.recommenders.effects import Effects
+from ml_worker.recommenders.base import Arrays, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.item_weights import ItemWeights
 
 
-class Adjacent(Recommender):
+class Adjacent(ItemWeights):
     """Scores x·B, where B [items × items] was fitted to predict each event from those around it, in both directions.
 
     The context of the event at place t is c_t = Σ_{0<|k|≤W} |k|^−`decay`·e(i_{t+k}), W = `window`, over liked events only. With
@@ -110,26 +110,7 @@ class Adjacent(Recommender):
         kept: int = min(config.kept, dense)
         return 64 * events + 12 * dense**2 + 24 * dense * kept
 
-    def _layout(self, items: int) -> Layout:
-        return linear.packed_layout("effects", items)
-
-    def _prepare(self, arrays: Arrays) -> None:
-        self._effects = Effects(linear.unpacked("effects", arrays))
-        self._behind = linear.behind(arrays["popularity"])
-
-    def _score(self, histories: Histories) -> NDArray[np.float32]:
-        return self._effects.scores(self._inputs(histories), self._behind)
-
-    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
-        return parts
-
-    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        said = linear.said_of(histories.matrix, self._inputs(histories))
-        return self._effects.parts(histories.matrix, said, ranked)
-
     def _inputs(self, histories: Histories) -> csr_matrix:
-        """x [users × items]."""
         rows = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
         liked = histories.weights > 0
         rows, items = rows[liked], histories.items[liked]

@@ -9,9 +9,9 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import inverse, linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
-from ml_worker.recommenders.effects import Effects
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.inverse import Change, Outline
+from ml_worker.recommenders.item_weights import ItemWeights
 from ml_worker.recommenders.neighbours import content_columns
 from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
@@ -21,7 +21,7 @@ MOST_ERROR: Final = 0.1
 """As much may P be wrong after many partial trainings, as a share of itself; each adds its own, as independent errors do."""
 
 
-class Ease(Recommender):
+class Ease(ItemWeights):
     """Scores s = x·B, where B [items × items] has a zero diagonal and predicts what users like from the rest of what they like.
 
     x is 1 where a user likes an item, −`dislike` where they dislike it, 0 elsewhere. With X [users × items]:
@@ -131,21 +131,10 @@ class Ease(Recommender):
 
     def _layout(self, items: int) -> Layout:
         outlined = {"inverse": ((None,), np.float32), "left": ((items, None), np.float32), "right": ((items, None), np.float32)}
-        return {**linear.packed_layout("effects", items), "takes_part": ((items,), np.bool_), **outlined, "error": ((), np.float32)}
+        return {**super()._layout(items), "takes_part": ((items,), np.bool_), **outlined, "error": ((), np.float32)}
 
-    def _prepare(self, arrays: Arrays) -> None:
-        self._effects = Effects(linear.unpacked("effects", arrays))
-        self._behind = linear.behind(arrays["popularity"])
-
-    def _score(self, histories: Histories) -> NDArray[np.float32]:
-        return self._effects.scores(linear.told(histories.matrix, self.config.dislike), self._behind)
-
-    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
-        return parts
-
-    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        return self._effects.parts(histories.matrix, linear.told(histories.matrix, self.config.dislike).data, ranked)
+    def _inputs(self, histories: Histories) -> csr_matrix:
+        return linear.told(histories.matrix, self.config.dislike)
 
 
 class _News(NamedTuple):

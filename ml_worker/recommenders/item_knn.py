@@ -9,12 +9,12 @@ from pydantic import Field
 from scipy.sparse import csr_matrix, vstack
 
 from ml_worker.recommenders import linear
-from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
-from ml_worker.recommenders.effects import Effects
+from ml_worker.recommenders.base import Arrays, Progress, Recommender
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.item_weights import ItemWeights
 
 
-class ItemKnn(Recommender):
+class ItemKnn(ItemWeights):
     """Scores s_j = Σ_i x_i·S_ij over the items i of the history. Of each column of S [items × items], for walks of each row, the
     `neighbours` largest are kept.
 
@@ -68,22 +68,8 @@ class ItemKnn(Recommender):
         dense: int = 4 * min(items, config.dense_items) ** 2
         return dense + 12 * linear.BLOCK_ROWS * items + kept
 
-    def _layout(self, items: int) -> Layout:
-        return linear.packed_layout("effects", items)
-
-    def _prepare(self, arrays: Arrays) -> None:
-        self._effects = Effects(linear.unpacked("effects", arrays))
-        self._behind = linear.behind(arrays["popularity"])
-
-    def _score(self, histories: Histories) -> NDArray[np.float32]:
-        return self._effects.scores(linear.told(histories.matrix, self.config.dislike), self._behind)
-
-    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
-        return parts
-
-    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        return self._effects.parts(histories.matrix, linear.told(histories.matrix, self.config.dislike).data, ranked)
+    def _inputs(self, histories: Histories) -> csr_matrix:
+        return linear.told(histories.matrix, self.config.dislike)
 
 
 def _together(likes: csr_matrix, config: ItemKnn.Config) -> Iterator[tuple[int, NDArray[np.float32]]]:

@@ -9,15 +9,15 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import linear
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
-from ml_worker.recommenders.effects import Effects
 from ml_worker.recommenders.interactions import Histories, Interactions
+from ml_worker.recommenders.item_weights import ItemWeights
 from ml_worker.recommenders.updating import Earlier
 
 WIDEST: Final = 1000
 """The widest window: every distance within it is a pass over all events."""
 
 
-class Sequential(Recommender):
+class Sequential(ItemWeights):
     """Scores s·B, where s is the user's state now and B [items × items] was fitted to predict each next item from the state before it.
 
     The state before step t is s_t = Σ_k w(k)·x_{t−1−k}, over the events before it, x being 1 for a like, −`dislike` for a dislike.
@@ -107,25 +107,10 @@ class Sequential(Recommender):
         return 96 * events + 8 * dense**2 + 24 * dense * kept
 
     def _layout(self, items: int) -> Layout:
-        return {**linear.packed_layout("effects", items), "diagonal": ((items,), np.float32)}
+        return {**super()._layout(items), "diagonal": ((items,), np.float32)}
 
-    def _prepare(self, arrays: Arrays) -> None:
-        self._effects = Effects(linear.unpacked("effects", arrays))
-        self._behind = linear.behind(arrays["popularity"])
-
-    def _score(self, histories: Histories) -> NDArray[np.float32]:
-        return self._effects.scores(self._states(histories), self._behind)
-
-    def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        parts: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
-        return parts
-
-    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        said = linear.said_of(histories.matrix, self._states(histories))
-        return self._effects.parts(histories.matrix, said, ranked)
-
-    def _states(self, histories: Histories) -> csr_matrix:
-        """The state of each user now [users × items]."""
+    def _inputs(self, histories: Histories) -> csr_matrix:
+        """The state of each user now."""
         known = np.diff(self._effects.weights.indptr) > 0
         steps = _steps(histories, np.flatnonzero(known), self.config)
         weights = decay(self.config)
