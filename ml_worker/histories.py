@@ -33,16 +33,21 @@ class UserHistories:
     preferred: list[tuple[str, ...]]
 
 
-# One row a user: to send a row an event costs more than to find them. The inner order is the order in the arrays. Items go by
-# their ids: to look up numbers PostgreSQL would read the whole catalogue for every batch.
+# One row a user: to send a row an event costs more than to find them. The inner order is the order in the arrays. User by user, for
+# the events of all of them at once would be sorted together. Items go by their ids: to look up their numbers PostgreSQL would read
+# the whole catalogue for every batch.
 _HISTORIES = """
-SELECT user_id, array_agg(item_id) AS items, array_agg(type) AS types, array_agg(value) AS values, array_agg(occurred_at) AS times
-FROM (
-    SELECT user_id, item_id, array_position(%(types)s::text[], type)::int4 - 1 AS type, value::float4, occurred_at
-    FROM interactions
-    WHERE user_id = ANY(%(user_ids)s) ORDER BY user_id, occurred_at, interactions.id
-) AS events
-GROUP BY user_id
+SELECT asked.user_id, told.*
+FROM unnest(%(user_ids)s::text[]) AS asked (user_id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(item_id) AS items, array_agg(type) AS types, array_agg(value) AS values, array_agg(occurred_at) AS times
+    FROM (
+        SELECT item_id, array_position(%(types)s::text[], type)::int4 - 1 AS type, value::float4, occurred_at
+        FROM interactions
+        WHERE interactions.user_id = asked.user_id ORDER BY occurred_at, interactions.id
+    ) AS events
+    HAVING count(*) > 0
+) AS told
 """
 
 
