@@ -1,6 +1,7 @@
 """The blend: several models asked at once, their scores made comparable and added up by weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
-from ml_worker.recommenders.answers import Answer
+from ml_worker.recommenders.answers import Answer, Scoring
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.infinite_ae import InfiniteAe
@@ -150,14 +151,25 @@ class Blend(Recommender):
         return next((made._cold for made in self._parts_made if isinstance(made, Popular)), self._popularity)
 
     def _answer(self, histories: Histories) -> Answer:
-        return _Blended(self, super()._answer(histories))
+        return BlendAnswer(super()._answer(histories), self._blended, score_all=self._score_all)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
+        return self._blended(histories, lambda asked: None)
+
+    def _blended(self, histories: Histories, keep: "Keeping") -> NDArray[np.float32]:
         total = np.zeros(histories.matrix.shape, dtype=np.float32)
-        for part, made in zip(self.config.parts, self._parts_made, strict=True):
-            if part.weight > 0:
-                total += np.float32(part.weight) * standardized(made.scores(histories))
+        for asked, standard in self.ask(histories):
+            total += np.float32(asked.weight) * standard
+            keep(asked)
         return total
+
+    def ask(self, histories: Histories, *, weightless: bool = False) -> Iterator[tuple["Asked", NDArray[np.float32]]]:
+        """The answer of each part that counts, or of all of them, and its standard scores."""
+        for part, made in zip(self.config.parts, self._parts_made, strict=True):
+            if part.weight > 0 or weightless:
+                answer = made.answer(histories)
+                standard, spread = _standardized(answer._scores())
+                yield Asked(answer, part.weight, _scale(part.weight, spread, answer.is_personal)), standard
 
     def combined(self, scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """The blended scores from the standard scores of each part [users × items]."""
@@ -192,38 +204,49 @@ class Blend(Recommender):
         return lambda done, note: progress((number + done) / count, f"{name}: {note}")
 
 
-class _Blended(Answer):
-    """The answer of a blend: parts that were asked for scores are not asked for them again to tell the reasons."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A part that has scored some users; what it says for an item counts `scale` [users] in the blend, 0 where it is not personal."""
 
-    def __init__(self, blend: Blend, given: Answer) -> None:
+    answer: Answer
+    weight: float
+    scale: NDArray[np.floating]
+
+
+Keeping = Callable[[Asked], None]
+
+
+class BlendAnswer(Answer):
+    """The answer of what is made of parts: those that were asked for the scores are not asked for them again to tell the reasons.
+
+    `ask` scores the users who get a personal answer, and hands over the parts as they were asked.
+    """
+
+    def __init__(
+        self,
+        given: Answer,
+        ask: Callable[[Histories, Keeping], NDArray[np.float32]],
+        *,
+        score_all: Callable[[Histories, Scoring], NDArray[np.float32]],
+    ) -> None:
         super().__init__(given.histories, given.is_personal, score=given._score, parts=given._parts)
-        self._blend = blend
-        self._line = np.cumsum(given.is_personal) - 1  # only who gets a personal answer is a matter of the parts
-        self._asked: list[tuple[Answer, NDArray[np.floating]]] = []
+        self._line = np.cumsum(given.is_personal) - 1
+        self._ask, self._score_all = ask, score_all
+        self._asked: list[Asked] = []
 
     def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         if not self._asked:
             return super().parts(rows, ranked)
         lines, matrix = self._line[rows], self.histories.matrix
         total = np.zeros((*ranked.shape, int(np.diff(matrix.indptr)[rows].max(initial=0))))
-        for answer, scale in self._asked:
-            if answer.is_personal[lines].any():
-                total += scale[lines, None, None] * answer.parts(lines, ranked)
+        for asked in self._asked:
+            if asked.scale[lines].any():
+                total += asked.scale[lines, None, None] * asked.answer.parts(lines, ranked)
         return total
 
     def _scores(self) -> NDArray[np.float32]:
-        return self._blend._score_all(self.histories, self._ask)
-
-    def _ask(self, histories: Histories) -> NDArray[np.float32]:
-        total = np.zeros(histories.matrix.shape, dtype=np.float32)
         self._asked = []
-        for part, made in zip(self._blend.config.parts, self._blend.parts, strict=True):
-            if part.weight > 0:
-                answer = made.answer(histories)
-                standard, spread = _standardized(answer._scores())
-                total += np.float32(part.weight) * standard
-                self._asked.append((answer, _scale(part.weight, spread, answer.is_personal)))
-        return total
+        return self._score_all(self.histories, lambda histories: self._ask(histories, self._asked.append))
 
 
 def standardized(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
-from ml_worker.recommenders.blend import Blend, Part, standardized
+from ml_worker.recommenders.blend import Asked, Blend, BlendAnswer, Keeping, Part, standardized
 from ml_worker.recommenders.features import STATISTICS, feature_count, features, item_statistics
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
@@ -106,15 +107,24 @@ class Rerank(Recommender):
     def _cold(self) -> NDArray[np.float32]:
         return self._first._cold
 
+    def _answer(self, histories: Histories) -> Answer:
+        return BlendAnswer(super()._answer(histories), self._reordered, score_all=self._score_all)
+
     def _score(self, histories: Histories) -> NDArray[np.float32]:
+        return self._reordered(histories, lambda asked: None)
+
+    def _reordered(self, histories: Histories, keep: Keeping) -> NDArray[np.float32]:
         if self._trees is None:
-            return self._first.scores(histories)
+            return self._first._blended(histories, keep)
         scores = np.empty(histories.matrix.shape, dtype=np.float32)
         for start in range(0, len(histories), _TILE_QUESTIONS):
             tile = histories.take(np.arange(start, min(start + _TILE_QUESTIONS, len(histories))))
             proposed = propose(self._first, tile, self.config.candidates)
             said = predict(self._trees, proposed, tile, (self._statistics, self._end))
             scores[start : start + len(tile)] = reorder(proposed, said, self.config.mix)
+            if len(tile) == len(histories):
+                for asked in proposed.asked:
+                    keep(asked)
         return scores
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
@@ -129,6 +139,7 @@ class Proposed:
     """What the first stage says of some users: the standard scores of the blend and of each part, and the best unseen items."""
 
     scores: list[NDArray[np.float32]]  # of the blend, then of each part: [users × items]
+    asked: list[Asked]  # the parts that count
     candidates: NDArray[np.int64]  # [users × candidates], best first; where fewer are unseen, seen ones stand at the end
 
 
@@ -150,14 +161,16 @@ class Examples:
 
 def propose(first: Blend, histories: Histories, count: int) -> Proposed:
     """Ask the first stage."""
-    parts = [standardized(part.scores(histories)) for part in first.parts]
+    asked = list(first.ask(histories, weightless=True))
+    parts = [standard for _, standard in asked]
     total = standardized(first.combined(parts))
     offered, seen = total.copy(), histories.matrix
     offered[np.repeat(np.arange(len(histories)), np.diff(seen.indptr)), seen.indices] = NOT_OFFERED
     count = min(count, total.shape[1])
     chosen = np.sort(np.argpartition(-offered, count - 1, axis=1)[:, :count], axis=1)
     order = np.argsort(-np.take_along_axis(offered, chosen, axis=1), axis=1, kind="stable")
-    return Proposed([total, *parts], np.take_along_axis(chosen, order, axis=1))
+    counting = [part for part, _ in asked if part.weight > 0]
+    return Proposed([total, *parts], counting, np.take_along_axis(chosen, order, axis=1))
 
 
 def make_examples(first: Blend, lesson: Lesson, config: Rerank.Config) -> Examples:
