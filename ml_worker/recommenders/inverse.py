@@ -22,6 +22,8 @@ FEW: Final = 32
 """Of so many rows the change is found exactly; an outline that is wrong about one of a few is wrong about much of the change."""
 PROBES: Final = 2
 """How many random vectors the residual is measured with."""
+_ROWS: Final = 2048
+"""So many rows of the data are multiplied at once: the products are dense."""
 _BLOCK: Final = 64
 """So many rows are gone over at once: they stay in the cache."""
 
@@ -174,8 +176,10 @@ def corrected(halved: NDArray[np.float32], change: Change, outline: Outline) -> 
         places = (change.extra, change.items, np.arange(len(change.items) + 1))
         return _item_by_item(before, change.extra[:, None] * before, csr_matrix(places, shape=before.shape), change.items)
     scatter = change.scatter()
-    products = scatter @ outline.products(change.middle)
-    products += change.extra[:, None] * before
+    products = change.extra[:, None] * before
+    for start in range(0, len(change.weights), _ROWS):
+        some = slice(start, start + _ROWS)
+        products += scatter[:, some] @ outline.products(change.middle[some])
     return _item_by_item(before, products, change.half(scatter), change.items)
 
 

@@ -12,9 +12,9 @@ SIZE = 50
 
 @pytest.fixture(scope="module")
 def data() -> np.ndarray:
-    """What 400 users say about 50 items."""
+    """What 2,100 users say about 50 items."""
     rng = np.random.default_rng(1)
-    return (rng.random((400, SIZE)) < rng.random(SIZE) * 0.4).astype(np.float32)
+    return (rng.random((2100, SIZE)) < rng.random(SIZE) * 0.4).astype(np.float32)
 
 
 def gram(said: np.ndarray) -> np.ndarray:
@@ -91,9 +91,10 @@ def test_an_outline_of_full_rank_multiplies_exactly_and_a_narrow_one_about(data)
     assert errors[0] < 0.8 * errors[1]
 
 
-def test_many_users_of_one_item_are_corrected_exactly(data):
+@pytest.mark.parametrize("count", [inverse.FEW + 20, 2080])
+def test_many_users_of_one_item_are_corrected_exactly(data, count):
     """More than `FEW`, so item by item; the outline is exact here."""
-    users = np.arange(inverse.FEW + 20)
+    users = np.arange(count)
     after = flipped(data, users, np.full(len(users), 9))
     halved, change = inverse.half(inverted(data)), change_of(data, after)
     found = inverse.corrected(halved, change, outline_of(data))
