@@ -78,7 +78,9 @@ class Als(Recommender):
                 raise TrainingDiverged(f"als: the factors are not finite after training with {self.config!r}") from error
         users = trained.user_factors[np.diff(signed.indptr) > 0]
         return {
-            "item_factors": _with_cold(trained.item_factors, interactions, interactions.popularity()),
+            "item_factors": _with_cold(
+                trained.item_factors, interactions, np.bincount(signed.indices[signed.data > 0], minlength=signed.shape[1])
+            ),
             "regularization": np.array(regularization, dtype=np.float32),
             "user_moment": (users.T @ users / max(len(users), 1)).astype(np.float32),
         }
@@ -89,7 +91,7 @@ class Als(Recommender):
         What an item's earlier users contribute to its equations is estimated: their number and confidence times the mean moment of all
         users' factors. The earlier factor solves these equations, and the new pairs are added to both sides.
         """
-        regularization, popularity = earlier.arrays["regularization"], earlier.popularity()
+        regularization = earlier.arrays["regularization"]
         # What an item without likes was given for its features is no evidence.
         items = np.where(earlier.moved("popularity")[:, None] > 0, earlier.moved("item_factors"), np.float32(0))
         changes = earlier.changes
@@ -107,7 +109,7 @@ class Als(Recommender):
         solved = equations.with_pairs(place, users[changes.rows[moved]] @ basis, more[moved], likes[moved])
         items[touched] = solved @ basis.T
         progress(1.0, f"{len(touched)} items solved again")
-        offered = _with_cold(items, earlier.interactions, popularity)
+        offered = _with_cold(items, earlier.interactions, earlier.popularity())
         return {"item_factors": offered, "regularization": regularization, "user_moment": earlier.arrays["user_moment"]}
 
     def _users(self, signed: csr_matrix, items: NDArray[np.float32], regularization: float) -> NDArray[np.float64]:
@@ -188,9 +190,9 @@ class Als(Recommender):
         return Weighed(np.where(is_known, np.maximum(signed, 0), 0), np.where(is_known, np.abs(signed) - 1, 0))
 
 
-def _with_cold(factors: NDArray[np.float32], interactions: Interactions, popularity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The factors with those of items without likes regressed on their features."""
-    features, is_known = interactions.item_features, popularity > 0
+def _with_cold(factors: NDArray[np.float32], interactions: Interactions, likes: NDArray[Any]) -> NDArray[np.float32]:
+    """The factors with those of items that have no likes [items] regressed on their features."""
+    features, is_known = interactions.item_features, likes > 0
     return factors if features is None or not is_known.any() else content_rows(factors, features, is_known)
 
 
