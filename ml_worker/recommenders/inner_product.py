@@ -1,6 +1,5 @@
 """Exact maximum inner product search: items in the order of the lengths of their vectors, until no further one can be among the best."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -8,21 +7,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders.selection import (
-    BLOCKS,
-    CROWD,
     NOT_OFFERED,
     Best,
     Cells,
-    best_of,
     best_of_cells,
     bounds,
-    least_of,
-    leave_out,
     reaching,
 )
 
 FIRST_ITEMS: Final = 1024
 """So many of the longest vectors are looked at for everybody: the best of them say how far it is worth going."""
+SMALL: Final = 4096
+"""A catalogue of no more items is looked at as a whole."""
 STEP_ITEMS: Final = 2048
 """Then so many at a time: scores of 256 users that stay in the cache."""
 
@@ -32,7 +28,7 @@ class InnerProductIndex:
 
     Nobody's score of an item exceeds |u|·|v| (Cauchy-Schwarz), so what follows in the order of |v| need not be looked at once that is
     less than the count-th best so far (Teflioudi, Gemulla, Mykytiuk 2015, LEMP). Popular items have the long vectors: of 50,000
-    a twentieth is enough. Vectors of one length take as many products as there are, but no array of all scores.
+    a twentieth is enough. Where lengths differ little every item is looked at, but no array of all scores is made.
     """
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
@@ -60,49 +56,26 @@ class InnerProductIndex:
             order, lengths = order[is_offered], lengths[is_offered]
         if not (len(users) and len(order)):
             return best_of_cells([], shape=(len(users), min(count, seen.shape[1])))
-        hidden = _Hidden(seen, order)
-        count = min(count, seen.shape[1])
-        head = min(max(FIRST_ITEMS, 4 * count), len(order))
-        scores = self._scores(users, np.arange(len(users)), order, slice(0, head), hidden)
+        hidden, everybody = _Hidden(seen, order), np.arange(len(users))
+        shape = len(users), min(count, seen.shape[1])
+        head = len(order) if len(order) <= SMALL else min(max(FIRST_ITEMS, 4 * count), len(order))
+        scores = self._scores(users, everybody, order, slice(0, head), hidden)
         row, place = reaching(scores, bounds(scores, min(count, head)))
-        is_crowded = np.bincount(row, minlength=len(users)) > CROWD * max(count, BLOCKS)
-        cells = [_without(is_crowded, (row, order[place], scores[row, place]))]
-        if head < len(order):
-            least = least_of(cells[0], shape=(len(users), count))
-            is_crowded |= least == NOT_OFFERED  # who has seen nearly all of these
-            reach = np.where(is_crowded, 0, _reach(users, lengths, least))
-            cells += self._further(users, order, reach, least, hidden, start=head)
-            is_crowded |= sum(np.bincount(row, minlength=len(users)) for row, _, _ in cells) > CROWD * max(count, BLOCKS)
-        if not is_crowded.any():
-            return best_of_cells(cells, shape=(len(users), count))
-        best = best_of_cells([_without(is_crowded, part) for part in cells], shape=(len(users), count))
-        for user in np.flatnonzero(is_crowded).tolist():
-            best.put([user], self._of_all(users[[user]], seen[[user]], count=count, exclude=exclude))
-        return best
-
-    def _further(
-        self,
-        users: NDArray[np.float32],
-        order: NDArray[np.int32],
-        reach: NDArray[np.intp],
-        least: NDArray[np.float32],
-        hidden: "_Hidden",
-        *,
-        start: int,
-    ) -> Iterator[Cells]:
-        """The cells behind `start` that are not below the least [users], as far as each user's reach goes."""
-        farthest_first = np.argsort(-reach, kind="stable")
-        for begin in range(start, int(reach.max()), STEP_ITEMS):
-            rows = farthest_first[: np.count_nonzero(reach > begin)]
-            scores = self._scores(users, rows, order, slice(begin, min(begin + STEP_ITEMS, int(reach.max()))), hidden)
-            of, place = reaching(scores, least[rows])
-            yield rows[of], order[begin + place], scores[of, place]
-
-    def _of_all(self, user: NDArray[np.float32], seen: csr_matrix, *, count: int, exclude: NDArray[np.bool_] | None) -> Best:
-        """The plain way, for a user of whom so many scores are equal that no order of items helps."""
-        scores = user @ self.vectors.T
-        leave_out(scores, seen, exclude)
-        return best_of(scores, count=count)
+        best = best_of_cells([(row, order[place], scores[row, place])], shape=shape)
+        found: list[Cells] = []
+        reach = _reach(users, lengths, best.scores[:, -1])
+        begin = head
+        while len(rows := np.flatnonzero(reach > begin)):
+            end = min(begin + STEP_ITEMS, int(reach.max()))
+            scores = self._scores(users, rows, order, slice(begin, end), hidden)
+            of, place = reaching(scores, best.scores[rows, -1])
+            found.append((rows[of], order[begin + place], scores[of, place]))
+            begin = end
+            # What was found raises what the next must reach; where lengths differ little it would be a crowd otherwise.
+            if sum(len(some) for some, _, _ in found) > count * len(users) / 2:
+                best, found = best_of_cells([best.cells(), *found], shape=shape), []
+                reach = _reach(users, lengths, best.scores[:, -1])
+        return best_of_cells([best.cells(), *found], shape=shape) if found else best
 
     def _scores(
         self, users: NDArray[np.float32], rows: NDArray[np.intp], order: NDArray[np.int32], stretch: slice, hidden: "_Hidden"
@@ -143,10 +116,3 @@ def _reach(users: NDArray[np.float32], lengths: NDArray[np.float32], least: NDAr
     bounded = (least > 0) & (of_users > 0)  # the scores of all others may be as small
     reach[bounded] = np.searchsorted(-lengths, -(least[bounded] / of_users[bounded]), side="right")
     return reach
-
-
-def _without(left_out: NDArray[np.bool_], cells: Cells) -> Cells:
-    if not left_out.any():
-        return cells
-    kept = ~left_out[cells[0]]
-    return cells[0][kept], cells[1][kept], cells[2][kept]

@@ -41,6 +41,11 @@ class Best(NamedTuple):
         items = np.pad(self.items, ((0, 0), (0, more)), constant_values=-1)
         return Best(items, np.pad(self.scores, ((0, 0), (0, more)), constant_values=NOT_OFFERED), self.lengths)
 
+    def cells(self) -> "Cells":
+        """The same as cells."""
+        row, place = np.nonzero(self.items >= 0)
+        return row, self.items[row, place], self.scores[row, place]
+
     def put(self, rows: NDArray[np.integer] | list[int], other: "Best") -> None:
         """Replace some rows."""
         self.items[rows], self.scores[rows], self.lengths[rows] = other
@@ -79,18 +84,6 @@ def best_of_cells(cells: Sequence[Cells], *, shape: tuple[int, int]) -> Best:
     # Whole numbers are sorted many times quicker than places by a stable sort.
     keys.sort(axis=1)
     return Best(*_told(keys[:, :count]), np.minimum(found, count))
-
-
-def least_of(cells: Cells, *, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """The count-th greatest value of each row of cells, `NOT_OFFERED` where there are fewer; `shape` is [rows × count]."""
-    rows, count = shape
-    row, _, value = cells
-    found, place = _places(row, rows)
-    width = max(count, int(found.max(initial=0)))
-    values = np.full((rows, width), NOT_OFFERED, dtype=np.float32)
-    values[row, place] = value
-    values.partition(width - count, axis=1)
-    return values[:, width - count]
 
 
 def leave_out(scores: NDArray[np.float32], seen: csr_matrix, exclude: NDArray[np.bool_] | None = None) -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, random_array
 
-from ml_worker.recommenders.inner_product import FIRST_ITEMS, STEP_ITEMS, InnerProductIndex
+from ml_worker.recommenders.inner_product import SMALL, STEP_ITEMS, InnerProductIndex
 from ml_worker.recommenders.selection import best_of, leave_out
 
-ITEMS = FIRST_ITEMS + 2 * STEP_ITEMS + 100
+ITEMS = SMALL + 2 * STEP_ITEMS + 100
 USERS = 40
 
 
