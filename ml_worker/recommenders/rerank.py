@@ -49,7 +49,7 @@ class Rerank(Recommender):
         task: Task = Field(default="random", description="Which events are held out: the next, later ones, or random ones.")
         share: float = Field(default=0.1, gt=0, lt=1, description="The share held out, for later and random ones.")
         depth: int = Field(default=4, ge=1, le=100, description="How many last events of each user are held out as next ones.")
-        questions: int = Field(default=15_000, ge=1, le=10_000_000, description="Most questions learnt from.")
+        questions: int = Field(default=30_000, ge=1, le=10_000_000, description="Most questions learnt from.")
         candidates: int = Field(default=120, ge=2, le=10_000, description="How many items of the blend are put in order.")
         rounds: int = Field(default=120, ge=1, le=10_000, description="Trees.")
         leaves: int = Field(default=15, ge=2, le=1024, description="Leaves of a tree.")
