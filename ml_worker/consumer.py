@@ -156,12 +156,11 @@ class BrokerBell(Bell):
                 channel.basic_reject(tag, requeue=False)
             return
         # What came before all that is still open is acknowledged at once: one write and one entry in the log of a quorum queue.
-        oldest = next(iter(unsettled), None)
-        together = [tag for tag in tags if oldest is None or tag < oldest]
-        if together:
+        oldest = next(iter(unsettled), max(tags) + 1)
+        if together := [tag for tag in tags if tag < oldest]:
             channel.basic_ack(max(together), multiple=True)
         for tag in tags:
-            if oldest is not None and tag > oldest:
+            if tag > oldest:
                 channel.basic_ack(tag)
 
     @property
