@@ -30,8 +30,7 @@ def _against_the_limit(quick: bool) -> Iterator[tuple[Measure, Measure]]:
 
         def pipeline() -> float:
             with rig.workers(1):
-                rig.submit_all(INTERACTIVE, count)
-                return rig.drain(count)
+                return rig.drain(rig.submit_all(INTERACTIVE, count))
 
         def limit() -> float:
             rates = (rig.publish("interactive", count), _consume(rig, count), _claim_and_complete(rig, count))
@@ -77,13 +76,12 @@ def _batching(quick: bool) -> Iterator[tuple[Measure, Measure]]:
 
         def drain(max_batch: int) -> float:
             with rig.workers(1, max_batch=max_batch):
-                rig.submit_all(INTERACTIVE, count)
-                return rig.drain(count)
+                return rig.drain(rig.submit_all(INTERACTIVE, count))
 
         yield lambda: drain(BATCH), lambda: drain(1)
 
 
-def _against_celery(submit: Callable[[Rig, int], None]) -> MakeMeasures:
+def _against_celery(submit: Callable[[Rig, int], set[str]]) -> MakeMeasures:
     @contextmanager
     def measures(quick: bool) -> Iterator[tuple[Measure, Measure]]:
         count = 1_000 if quick else 4_000
@@ -93,8 +91,7 @@ def _against_celery(submit: Callable[[Rig, int], None]) -> MakeMeasures:
                 with rig.workers(1):
                     started = time.perf_counter()
                     rig.dispatch(is_on=True)
-                    submit(rig, count)
-                    rig.wait_for(count)
+                    rig.wait_for(submit(rig, count))
                     rig.dispatch(is_on=False)
                     return count / (time.perf_counter() - started)
 
@@ -159,8 +156,7 @@ def _scaling(quick: bool) -> Iterator[tuple[Measure, Measure]]:
 
         def drain(workers: int) -> float:
             with rig.workers(workers, max_batch=1, seconds=0.05):
-                rig.submit_all(INTERACTIVE, count)
-                return rig.drain(count)
+                return rig.drain(rig.submit_all(INTERACTIVE, count))
 
         yield lambda: drain(4), lambda: drain(1)
 

@@ -90,36 +90,39 @@ class Rig:
             for process in processes:
                 process.wait(30)
 
-    def submit_all(self, payload: Payload, count: int) -> None:
-        """Put so many tasks into the table, in one go as `POST /tasks/batch` does, each with an idempotency key; not rung yet."""
+    def submit_all(self, payload: Payload, count: int) -> set[str]:
+        """Put so many tasks into the table, in one go as `POST /tasks/batch` does, each with an idempotency key; not rung yet.
+
+        Their ids.
+        """
         orders = [Order(place, payload, idem_key=str(uuid.uuid4())) for place in range(count)]
         with self.client.transaction():
             submitted = batches.submit(orders, owner="bench").run(self.client)
             tasks.ring([payload.queue]).run(self.client)
         assert len(submitted) == count
+        return {str(task.id) for task in submitted.values()}
 
-    def drain(self, count: int) -> float:
-        """Let the dispatcher ring until so many tasks have ended; tasks a second."""
+    def drain(self, task_ids: set[str]) -> float:
+        """Let the dispatcher ring until these tasks have ended; tasks a second."""
         started = time.perf_counter()
         self.dispatch(is_on=True)
-        self.wait_for(count)
+        self.wait_for(task_ids)
         seconds = time.perf_counter() - started
         self.dispatch(is_on=False)
-        return count / seconds
+        return len(task_ids) / seconds
 
-    def wait_for(self, count: int) -> None:
-        """Until so many more tasks have ended."""
-        ended = 0
+    def wait_for(self, task_ids: set[str]) -> None:
+        """Until these tasks have ended. They are told by id: ends that nobody waited for may still be unread."""
+        missing = set(task_ids)
         for notification in self.listener.notifies(timeout=TIMEOUT_SECONDS):
-            ended += notification.payload.count(",") + 1
-            if ended >= count:
+            missing.difference_update(notification.payload.split(","))
+            if not missing:
                 return
-        raise TimeoutError(f"{ended} of {count} tasks ended")
+        raise TimeoutError(f"{len(missing)} of {len(task_ids)} tasks have not ended")
 
-    def submit_each(self, payload: Payload, count: int) -> None:
-        """Ask for so many tasks one after the other, rung by the asker as by the API."""
-        for _ in range(count):
-            self._submit_one(payload)
+    def submit_each(self, payload: Payload, count: int) -> set[str]:
+        """Ask for so many tasks one after the other, rung by the asker as by the API. Their ids."""
+        return {str(self._submit_one(payload)) for _ in range(count)}
 
     def follow_one(self, payload: Payload) -> float:
         """Milliseconds from asking, as the API asks, until the end of the task is heard of."""
