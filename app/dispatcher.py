@@ -21,7 +21,7 @@ from core.topology import QUEUE_NAMES, QueueName
 BATCH: Final = 1000
 MAX_BACKOFF_SECONDS: Final = 10.0
 LATE_SECONDS: Final = 15.0
-REFILL_SECONDS: Final = 0.1
+REFILL_SECONDS: Final = 0.05
 """So long after a pass that rang the next one looks whether the window has room again, then twice as long and so on."""
 WINDOW: Final = 1000
 """Rings of a queue that are in the broker at a time; the backlog stays in the table, where it is fair and can be cancelled."""

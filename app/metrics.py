@@ -30,7 +30,10 @@ class DispatcherMetrics:
             "marquee_broker_connected", "1 while rings reach the broker, 0 while workers poll; NaN where there is none.", registry=registry
         )
         self.rings = Counter(
-            "marquee_rings_total", "Rings given to the broker, by whether it took them.", ["queue", "outcome"], registry=registry
+            "marquee_rings_total",
+            "Tasks that the broker was rung for, by whether it took the ring.",
+            ["queue", "outcome"],
+            registry=registry,
         )
         self.repeated_rings = Counter(
             "marquee_rings_repeated_total", "Rings given again because the first brought no claim.", ["queue"], registry=registry

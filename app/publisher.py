@@ -61,32 +61,34 @@ class Publisher:
             self._buffer.put_nowait((queue, task_id, due_at))
 
     async def publish(self, queue: QueueName, task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
-        """Ring and wait for the broker's word; returns those it did not take."""
+        """Ring for these tasks and wait for the broker's word; returns those it did not take."""
         failed = await self._publish_all(queue, task_ids)
         self._metrics.rings.labels(queue, "published").inc(len(task_ids) - len(failed))
         self._metrics.rings.labels(queue, "failed").inc(len(failed))
         return failed
 
     async def _publish_all(self, queue: QueueName, task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
-        failed: list[uuid.UUID] = []
-        for start in range(0, len(task_ids), IN_FLIGHT):
-            part = task_ids[start : start + IN_FLIGHT]
-            answers = await asyncio.gather(*(self._publish_one(queue, task_id) for task_id in part))
-            failed += [task_id for task_id, is_taken in zip(part, answers, strict=True) if not is_taken]
+        failed: list[Sequence[uuid.UUID]] = []
+        groups = rings.together(queue, task_ids)
+        for start in range(0, len(groups), IN_FLIGHT):
+            part = groups[start : start + IN_FLIGHT]
+            answers = await asyncio.gather(*(self._publish_one(queue, group) for group in part))
+            failed += [group for group, is_taken in zip(part, answers, strict=True) if not is_taken]
             if len(failed) > IN_FLIGHT // 2:  # it does not answer: the rest would only wait as long
-                return failed + list(task_ids[start + IN_FLIGHT :])
-        return failed
+                failed += groups[start + IN_FLIGHT :]
+                break
+        return [task_id for group in failed for task_id in group]
 
-    async def _publish_one(self, queue: QueueName, task_id: uuid.UUID) -> bool:
+    async def _publish_one(self, queue: QueueName, task_ids: Sequence[uuid.UUID]) -> bool:
         exchange = self._exchange
         if exchange is None:
             return False
-        message = aio_pika.Message(rings.encode(task_id), delivery_mode=aio_pika.DeliveryMode.PERSISTENT, content_type="application/json")
+        message = aio_pika.Message(rings.encode(*task_ids), delivery_mode=aio_pika.DeliveryMode.PERSISTENT, content_type="application/json")
         try:
             # Mandatory, so that a ring without a queue is an error; with a time-out, because a broker short of memory answers never.
             await exchange.publish(message, routing_key=queue, mandatory=True, timeout=PUBLISH_SECONDS)
         except CONNECTION_ERRORS as error:
-            log.debug("ring not published", queue=queue, task_id=str(task_id), reason=_explain(error))
+            log.debug("ring not published", queue=queue, task_ids=[*map(str, task_ids)], reason=_explain(error))
             return False
         return True
 

@@ -18,7 +18,7 @@ RECONNECT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """A task that a broker says may be due, and what the bell needs to settle it."""
+    """A task that a broker says may be due, and what the bell needs to settle it, which others that were named with it share."""
 
     task_id: uuid.UUID
     receipt: Any

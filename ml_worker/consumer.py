@@ -28,7 +28,7 @@ log = get_logger(__name__)
 
 
 class BrokerBell(Bell):
-    """Consumes the queues of rings; `prefetch` says how many rings of each this worker may hold unsettled."""
+    """Consumes the queues of rings; `prefetch` says how many messages of each this worker may hold unsettled."""
 
     def __init__(self, url: str, *, prefetch: Mapping[QueueName, int]) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class BrokerBell(Bell):
         self._parameters.client_properties = {"connection_name": "marquee worker"}
         self._prefetch = prefetch
         self._held: dict[QueueName, deque[Ring]] = {queue: deque() for queue in prefetch}
-        self._unsettled: dict[BlockingChannel, dict[int, None]] = {}
-        """Delivery tags in the order they came; read and written by the listening thread only."""
+        self._unsettled: dict[BlockingChannel, dict[int, int]] = {}
+        """How many of its tasks each message still waits for, by delivery tag, in the order they came; for the listening thread only."""
         self._received: set[QueueName] = set()
         self._is_done_taking = threading.Event()
         self._is_connected = self._was_connected = False
@@ -123,14 +123,16 @@ class BrokerBell(Bell):
         return channel
 
     def _receive(self, queue: QueueName, channel: BlockingChannel, delivery: Basic.Deliver, _: BasicProperties, body: bytes) -> None:
-        self._unsettled[channel][delivery.delivery_tag] = None
+        tag = delivery.delivery_tag
         try:
-            task_id = rings.parse(body)
+            named = rings.parse(body)
         except RingNotUnderstood as error:
+            self._unsettled[channel][tag] = 1
             log.warning("a message that is no ring was set aside", queue=queue, reason=str(error))
-            self._settle(channel, [delivery.delivery_tag], is_understood=False)
+            self._settle(channel, [tag], is_understood=False)
             return
-        self._held[queue].append(Ring(task_id, (channel, delivery.delivery_tag)))
+        self._unsettled[channel][tag] = len(named)
+        self._held[queue].extend(Ring(task_id, (channel, tag)) for task_id in named)
         self._received.add(queue)
 
     def _wake(self) -> None:
@@ -141,24 +143,40 @@ class BrokerBell(Bell):
 
     def _give_back(self, queue: QueueName, channel: BlockingChannel) -> None:
         channel.basic_cancel(queue)
-        for ring in self.take(queue, limit=self._prefetch[queue]):
-            self._unsettled[channel].pop(ring.receipt[1])
-            channel.basic_nack(ring.receipt[1], requeue=True)
+        # Where some of the tasks of a message are in work already, whoever gets it next finds them taken.
+        for tag in sorted({ring.receipt[1] for ring in self.take(queue, limit=self._prefetch[queue] * rings.MOST)}):
+            if self._unsettled[channel].pop(tag, None) is not None:
+                channel.basic_nack(tag, requeue=True)
 
     def _settle(self, channel: BlockingChannel, tags: Sequence[int], *, is_understood: bool) -> None:
         if not channel.is_open:
             return
-        unsettled = self._unsettled[channel]
-        for tag in tags:
-            del unsettled[tag]
-        if not is_understood:
-            for tag in tags:
-                channel.basic_reject(tag, requeue=False)
+        if is_understood:
+            self._acknowledge(channel, self._ended(channel, tags))
             return
-        # What came before all that is still open is acknowledged at once: one write and one entry in the log of a quorum queue.
-        oldest = next(iter(unsettled), max(tags) + 1)
-        if together := [tag for tag in tags if tag < oldest]:
-            channel.basic_ack(max(together), multiple=True)
+        for tag in sorted(set(tags)):
+            if self._unsettled[channel].pop(tag, None) is not None:
+                channel.basic_reject(tag, requeue=False)
+
+    def _ended(self, channel: BlockingChannel, tags: Sequence[int]) -> list[int]:
+        """The messages that wait for no further task, now that one task of each of these is settled."""
+        unsettled, ended = self._unsettled[channel], []
+        for tag in tags:
+            if tag not in unsettled:
+                continue  # given back or set aside because of another of its tasks
+            unsettled[tag] -= 1
+            if not unsettled[tag]:
+                del unsettled[tag]
+                ended.append(tag)
+        return ended
+
+    def _acknowledge(self, channel: BlockingChannel, tags: Sequence[int]) -> None:
+        """What came before all that is still open is acknowledged at once: one write and one entry in the log of a quorum queue."""
+        if not tags:
+            return
+        oldest = next(iter(self._unsettled[channel]), max(tags) + 1)
+        if before := [tag for tag in tags if tag < oldest]:
+            channel.basic_ack(max(before), multiple=True)
         for tag in tags:
             if tag > oldest:
                 channel.basic_ack(tag)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pika
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
 
 from app.dispatcher import WINDOW, Dispatcher
 from app.publisher import Publisher
@@ -16,7 +17,7 @@ from core import batches, claims, rings
 from core.batches import Order
 from core.database import make_async_pool
 from core.messages import RecommendPayload
-from core.topology import EXCHANGE, broker_queue
+from core.topology import DEAD_QUEUE, EXCHANGE, broker_queue
 from ml_worker.bell import Ring
 from ml_worker.consumer import BrokerBell, declare
 
@@ -54,6 +55,13 @@ def take(bell: BrokerBell, count: int) -> list[Ring]:
     return taken
 
 
+def what_is_left(channel: BlockingChannel, count: int) -> list[list[uuid.UUID]]:
+    """The tasks named by the messages in the queue, as soon as there are so many; they are taken out."""
+    name = broker_queue(QUEUE).name
+    wait_for(lambda: channel.queue_declare(name, passive=True).method.message_count == count)
+    return [rings.parse(channel.basic_get(name, auto_ack=True)[2]) for _ in range(count)]
+
+
 @pytest.mark.parametrize(
     ("settled", "left"),
     [
@@ -75,9 +83,62 @@ def test_no_ring_is_settled_with_its_neighbours(broker_url, settled, left):
             assert [ring.task_id for ring in taken] == task_ids
             for places in settled:
                 bell.settle([taken[place] for place in places])
-        wait_for(lambda: channel.queue_declare(broker_queue(QUEUE).name, passive=True).method.message_count == len(left))
-        returned = [rings.parse(channel.basic_get(broker_queue(QUEUE).name, auto_ack=True)[2]) for _ in left]
-        assert returned == [task_ids[place] for place in left]
+        assert what_is_left(channel, len(left)) == [[task_ids[place]] for place in left]
+
+
+@pytest.mark.parametrize(
+    ("named", "settled", "left"),
+    [
+        ([3, 2], [[0, 1, 2, 3, 4]], []),
+        ([3, 2], [[0], [2], [1]], [1]),  # one after the other, and the last of them ends the message
+        ([3, 2], [[0, 1], [3, 4]], [0]),
+        ([2, 2, 2], [[0, 2, 4], [1, 5]], [1]),
+    ],
+)
+def test_a_message_is_settled_when_all_of_its_tasks_are(broker_url, named, settled, left):
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        declare(channel)
+        groups = [[uuid.uuid4() for _ in range(count)] for count in named]
+        for group in groups:
+            channel.basic_publish(EXCHANGE, QUEUE, rings.encode(*group))
+        with listening(broker_url) as bell:
+            taken = take(bell, sum(named))
+            assert [ring.task_id for ring in taken] == [task_id for group in groups for task_id in group]
+            for places in settled:
+                bell.settle([taken[place] for place in places])
+        assert what_is_left(channel, len(left)) == [groups[place] for place in left]
+
+
+def test_of_a_message_that_is_partly_taken_all_tasks_are_given_back(broker_url):
+    """Those in work are found running by whoever gets it next; the end of their work settles nothing twice."""
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        declare(channel)
+        groups = [[uuid.uuid4() for _ in range(3)] for _ in range(2)]
+        for group in groups:
+            channel.basic_publish(EXCHANGE, QUEUE, rings.encode(*group))
+        with listening(broker_url) as bell:
+            taken = take(bell, 1)
+            wait_for(lambda: channel.queue_declare(broker_queue(QUEUE).name, passive=True).method.message_count == 0)
+            bell.stop_taking()
+            wait_for(lambda: channel.queue_declare(broker_queue(QUEUE).name, passive=True).method.message_count == 2)
+            bell.settle(taken)
+        assert what_is_left(channel, 2) == groups
+
+
+def test_a_message_with_a_task_of_another_queue_is_set_aside_once(broker_url):
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        declare(channel)
+        group = [uuid.uuid4() for _ in range(3)]
+        channel.basic_publish(EXCHANGE, QUEUE, rings.encode(*group))
+        with listening(broker_url) as bell:
+            taken = take(bell, 3)
+            bell.settle(taken[1:], is_understood=False)
+            bell.settle(taken[:1])
+        assert what_is_left(channel, 0) == []
+        assert channel.queue_declare(DEAD_QUEUE, passive=True).method.message_count == 1
 
 
 def test_rings_that_come_together_wake_the_slots(broker_url):
