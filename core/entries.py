@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal, get_args
 
 Source = Literal["personal", "popular", "new", "trending"]
@@ -22,6 +23,7 @@ def kind_of(source: Source, reason: ReasonType) -> int:
     return SOURCES.index(source) * _SOURCE_STEP + REASON_TYPES.index(reason)
 
 
+@cache
 def meaning_of(kind: int) -> tuple[Source, ReasonType]:
     """The source and the reason type behind a number of `kind_of`."""
     source, reason = divmod(kind, _SOURCE_STEP)

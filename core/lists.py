@@ -14,7 +14,7 @@ from core import binary
 from core.entries import REASON_ITEMS, Entries
 from core.messages import RecommendPayload
 from core.narrowing import Narrowing
-from core.shown import SHOWN, SPARE, StoredEntry, narrowed, stored_entries
+from core.shown import SHOWN, SHOWN_NARROWED, SPARE, StoredEntry, narrowed, stored_entries
 from core.statement import Row, Statement, nothing
 from core.topology import LISTS_CHANNEL
 
@@ -156,11 +156,9 @@ class StoredList:
 
 
 # One round trip for all of it. Each state of a task has its own partial index.
-_READ: LiteralString = (
-    """
+_READ: LiteralString = """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
-       history_count IS DISTINCT FROM told.count AS is_stale,
-       shown.entries, shown.named, cardinality(given.item_numbers) AS length,
+       history_count IS DISTINCT FROM told.count AS is_stale, shown.*, cardinality(given.item_numbers) AS length,
        (SELECT id FROM tasks WHERE state = 'queued' AND kind = %(kind)s AND coalesce_key = users.id
         UNION ALL
         SELECT id FROM tasks WHERE state = 'running' AND kind = %(kind)s AND coalesce_key = users.id
@@ -174,14 +172,11 @@ LEFT JOIN model_versions ON model_versions.id = model_version_id
 LEFT JOIN LATERAL (
     SELECT item_numbers, scores, recommendation_lists.kinds, reason_items, reason_categories, told.met
 ) AS given ON true
-LEFT JOIN LATERAL (
-"""
-    + SHOWN
-    + """
-) AS shown ON true
+LEFT JOIN LATERAL ({shown}) AS shown ON true
 WHERE users.id = %(user_id)s
 """
-)
+_READ_WIDE: LiteralString = _READ.replace("{shown}", SHOWN)
+_READ_NARROW: LiteralString = _READ.replace("{shown}", SHOWN_NARROWED)
 
 
 def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statement[StoredList | None]:
@@ -194,7 +189,9 @@ def read(user_id: str, *, narrowing: Narrowing, is_whole: bool = True) -> Statem
         if not rows:
             return None
         row = rows[0]
-        entries = stored_entries(row)
+        entries = stored_entries(row, narrowing)
         return StoredList(entries=entries, **{**row, "is_cold": bool(row["is_cold"])})
 
-    return Statement(_READ, {**narrowed(narrowing, is_whole=is_whole), "user_id": user_id, "kind": RecommendPayload.kind}, read_rows)
+    sql = _READ_NARROW if narrowing.is_narrow else _READ_WIDE
+    params = {**narrowed(narrowing, is_whole=is_whole), "user_id": user_id, "kind": RecommendPayload.kind}
+    return Statement(sql, params, read_rows, binary=True)

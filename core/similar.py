@@ -6,7 +6,7 @@ from typing import LiteralString
 
 from core.lists import ComputedList
 from core.narrowing import Narrowing
-from core.shown import SHOWN, StoredEntry, narrowed, stored_entries
+from core.shown import SHOWN, SHOWN_NARROWED, StoredEntry, narrowed, stored_entries
 from core.statement import Row, Statement, nothing
 
 _WRITE = """
@@ -39,9 +39,8 @@ class StoredSimilar:
     entries: list[StoredEntry]
 
 
-_READ: LiteralString = (
-    """
-SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, shown.entries, shown.named
+_READ: LiteralString = """
+SELECT items.id AS item_id, items.categories, list_id, model_version_id, algorithm, shown.*
 FROM items
 LEFT JOIN (
     SELECT similar_items.*, algorithm FROM similar_items JOIN model_versions ON model_versions.id = model_version_id AND status = 'live'
@@ -50,12 +49,11 @@ LEFT JOIN LATERAL (
     SELECT said.item_numbers, said.scores, said.kinds, said.reason_items, said.reason_categories,
            ARRAY(SELECT interactions.item_id FROM interactions WHERE interactions.user_id = %(user_id)s::text) AS met
 ) AS given ON true
-LEFT JOIN LATERAL ("""
-    + SHOWN
-    + """) AS shown ON true
+LEFT JOIN LATERAL ({shown}) AS shown ON true
 WHERE items.id = %(item_id)s AND NOT items.is_hidden
 """
-)
+_READ_WIDE: LiteralString = _READ.replace("{shown}", SHOWN)
+_READ_NARROW: LiteralString = _READ.replace("{shown}", SHOWN_NARROWED)
 
 
 def read(item_id: str, *, narrowing: Narrowing, user_id: str | None = None) -> Statement[StoredSimilar | None]:
@@ -65,7 +63,8 @@ def read(item_id: str, *, narrowing: Narrowing, user_id: str | None = None) -> S
         if not rows:
             return None
         row = rows[0]
-        entries = stored_entries(row)
+        entries = stored_entries(row, narrowing)
         return StoredSimilar(**row, entries=entries)
 
-    return Statement(_READ, {**narrowed(narrowing), "item_id": item_id, "user_id": user_id}, read_rows)
+    sql = _READ_NARROW if narrowing.is_narrow else _READ_WIDE
+    return Statement(sql, {**narrowed(narrowing), "item_id": item_id, "user_id": user_id}, read_rows, binary=True)

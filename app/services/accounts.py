@@ -125,7 +125,7 @@ def find_signed_in_beside(account_id: uuid.UUID, asked: Statement[T]) -> Stateme
         row = rows[0]
         return _signed_in(row), asked.read([row] if row.pop("is_found") else [])
 
-    return Statement(_beside(asked.sql), {**asked.params, "account_id": account_id}, read)
+    return Statement(_beside(asked.sql), {**asked.params, "account_id": account_id}, read, binary=asked.binary)
 
 
 @cache

@@ -74,6 +74,18 @@ def test_what_is_read_is_what_was_stored(connection, write, made):
     ]  # fmt: skip
 
 
+def test_what_the_catalogue_says_is_told_as_it_is(connection, write, made):
+    names, released = ["Drama, {fine}", 'a "b"', "\\", "ф☃", "null"], datetime(1999, 12, 31, 23, 59, 59, 123456, tzinfo=UTC)
+    connection.execute(
+        "UPDATE items SET categories = %s, image_url = 'https://x/1.png', released_at = %s WHERE id = 'm2'", (names, released)
+    )
+    write(made("u1", [Entry("m2", 1 / 3, "personal", Reason("popular")), Entry("m3", 1e-7, "personal", Reason("popular"))]))
+    first, second = lists.read("u1", narrowing=WHOLE).run(connection).entries
+    assert (first.title, first.categories, first.image_url, first.released_at) == ("Film 2", names, "https://x/1.png", released)
+    assert (second.categories, second.image_url, second.released_at) == ([], None, None)
+    assert (first.score, second.score) == (0.33333334, 1e-7), "no more digits than a short number has"
+
+
 def test_items_deleted_meanwhile_are_gone_from_places_and_reasons(connection, write, made):
     write(made("u1"))
     connection.execute("DELETE FROM items WHERE id IN ('m2', 'm4')")
