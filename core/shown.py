@@ -94,7 +94,7 @@ def stored_entries(row: Row, narrowing: Narrowing) -> list[StoredEntry]:
     kept = kept[narrowing.offset : narrowing.offset + narrowing.count]
     if not kept:
         return []
-    told = {number: {"item_id": item_id, "title": title} for number, item_id, title in zip(*named, strict=True)}
+    told = {number: {"id": item_id, "title": title} for number, item_id, title in zip(*named, strict=True)}
     categories = json.loads(f"[{','.join(items[places[place]][2] for place in kept)}]")
     # As text, for the few digits that tell a short number from others are not those of the long one it becomes.
     of_places = scores[1:-1].split(",")

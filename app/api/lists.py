@@ -65,7 +65,7 @@ def entry_document(position: int, entry: StoredEntry) -> dict[str, Any]:
         "source": entry.source,
         "reason": {
             "type": entry.reason,
-            "items": [{"id": named["item_id"], "title": named["title"]} for named in entry.reason_items],
+            "items": entry.reason_items,
             "category": entry.reason_category,
         },
     }

@@ -104,10 +104,10 @@ def _own_rows(
         return Row(kind, subject, title, MadeList(own, "row", version, algorithm, part[:count]))
 
     rows = [Row("for_you", None, None, MadeList(list_id, "personal", version, algorithm, entries[:count]))]
-    spoke = Counter(entry.reason_items[0]["item_id"] for entry in entries if entry.reason_items)
-    titles = {named["item_id"]: named["title"] for entry in entries for named in entry.reason_items}
+    spoke = Counter(entry.reason_items[0]["id"] for entry in entries if entry.reason_items)
+    titles = {named["id"]: named["title"] for entry in entries for named in entry.reason_items}
     for item_id, _ in spoke.most_common(row_count):
-        part = [entry for entry in entries if any(named["item_id"] == item_id for named in entry.reason_items)]
+        part = [entry for entry in entries if any(named["id"] == item_id for named in entry.reason_items)]
         rows.append(row("because_you_watched", item_id, titles[item_id], part))
     liked = Counter(category for entry in entries[:30] for category in entry.categories)
     for category, _ in liked.most_common(row_count):

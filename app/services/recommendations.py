@@ -53,7 +53,8 @@ async def read_list(desk: Desk, stored: StoredList | None, *, user_id: str, narr
         return replace(shown, hints=await desk.hints(narrowing, found=len(shown.entries)))
     stored = await _refreshed(desk, stored, narrowing, wait_seconds)
     shown = await _cold(desk, user_id, narrowing, stored) if stored.list_id is None else _shown(stored, stored.list_id)
-    shown = replace(shown, hints=await desk.hints(narrowing, found=len(shown.entries)))
+    if hints := await desk.hints(narrowing, found=len(shown.entries)):
+        shown = replace(shown, hints=hints)
     is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
     if (is_short and not shown.hints) or narrowing.is_reordered:
         return await _ranked(desk, shown, narrowing)

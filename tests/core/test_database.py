@@ -1,4 +1,4 @@
-"""The pools: a connection that the server ended is found out before it is given to anybody."""
+"""The pools: a connection that the server ended is found out before it is given to anybody, and the one used last is used again."""
 
 import asyncio
 
@@ -24,6 +24,19 @@ def test_a_connection_of_the_app_that_was_ended_is_replaced(database_url):
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
             (second,) = await _pids(pool)
             assert second != first
+
+    asyncio.run(run())
+
+
+def test_who_asks_one_thing_after_the_other_has_one_connection(database_url):
+    async def run():
+        async with make_async_pool(database_url) as pool:
+            async with pool.connection() as first, pool.connection() as second:
+                both = {first.info.backend_pid, second.info.backend_pid}
+            assert len(both) == 2
+            async with pool.connection() as one:
+                last = one.info.backend_pid
+            assert await _pids(pool, 4) == [last] * 4
 
     asyncio.run(run())
 

@@ -70,7 +70,7 @@ def test_what_is_read_is_what_was_stored(connection, write, made):
         (entry.item_id, entry.score, entry.source, entry.reason.type, entry.reason.category) for entry in TOLD
     ]
     assert [entry.reason_items for entry in shown.entries] == [
-        [{"item_id": "m2", "title": "Film 2"}, {"item_id": ODD, "title": "Odd"}], [], [], [], [], []
+        [{"id": "m2", "title": "Film 2"}, {"id": ODD, "title": "Odd"}], [], [], [], [], []
     ]  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_items_deleted_meanwhile_are_gone_from_places_and_reasons(connection, wr
     connection.execute("DELETE FROM items WHERE id IN ('m2', 'm4')")
     shown = lists.read("u1", narrowing=WHOLE).run(connection)
     assert [entry.item_id for entry in shown.entries] == [ODD, "m3", "m5", "m6"]
-    assert [named["item_id"] for named in shown.entries[0].reason_items] == [ODD]
+    assert [named["id"] for named in shown.entries[0].reason_items] == [ODD]
     connection.execute("INSERT INTO items (id, title) VALUES ('m2', 'Another of the same id')")
     assert len(lists.read("u1", narrowing=WHOLE).run(connection).entries) == 4, "the new one is not what the list was made of"
 
