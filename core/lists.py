@@ -155,17 +155,17 @@ class StoredList:
         return len(self.entries) < narrowing.count and (self.length or 0) > looked_at
 
 
-# One round trip for all of it. Each state of a task has its own partial index.
+# One round trip for all of it. Each state of a task has its own partial index. What was met is read once: that is what OFFSET 0 is for.
 _READ: LiteralString = """
 SELECT users.id AS user_id, list_id, model_version_id, model_versions.algorithm, computed_at, is_cold,
-       history_count IS DISTINCT FROM told.count AS is_stale, shown.*, cardinality(given.item_numbers) AS length,
+       history_count IS DISTINCT FROM cardinality(told.met) AS is_stale, shown.*, cardinality(given.item_numbers) AS length,
        (SELECT id FROM tasks WHERE state = 'queued' AND kind = %(kind)s AND coalesce_key = users.id
         UNION ALL
         SELECT id FROM tasks WHERE state = 'running' AND kind = %(kind)s AND coalesce_key = users.id
         LIMIT 1) AS task_id
 FROM users
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(item_id), '{}') AS met, count(*) AS count FROM interactions WHERE interactions.user_id = users.id
+    SELECT ARRAY(SELECT item_id FROM interactions WHERE interactions.user_id = users.id) AS met OFFSET 0
 ) AS told
 LEFT JOIN recommendation_lists ON recommendation_lists.user_id = users.id
 LEFT JOIN model_versions ON model_versions.id = model_version_id

@@ -47,19 +47,19 @@ FROM (
     SELECT array_agg(number) AS found_numbers, array_agg(item.id) AS found_ids, array_agg(title) AS found_titles,
            array_agg(array_to_json(categories)::text) AS found_categories, array_agg(image_url) AS found_images,
            array_agg(released_at) AS found_dates
-    FROM (SELECT * FROM items WHERE number = ANY (given.item_numbers[:%(reach)s]) AND NOT is_hidden OFFSET 0) AS item
-    WHERE {wanted}
+    FROM {items}
 ) AS found
 CROSS JOIN (
     SELECT array_agg(number) AS named_numbers, array_agg(id) AS named_ids, array_agg(title) AS named_titles
     FROM items WHERE number = ANY (given.reason_items[3 * %(offset)s + 1:3 * %(reach)s])
 ) AS named
 """
-SHOWN: LiteralString = _SHOWN.replace("{wanted}", "true")
-SHOWN_NARROWED: LiteralString = _SHOWN.replace("{wanted}", WANTED)
+_ITEMS: LiteralString = "items AS item WHERE number = ANY (given.item_numbers[:%(reach)s]) AND NOT is_hidden"
+SHOWN: LiteralString = _SHOWN.replace("{items}", _ITEMS)
+SHOWN_NARROWED: LiteralString = _SHOWN.replace("{items}", f"(SELECT * FROM {_ITEMS} OFFSET 0) AS item WHERE {WANTED}")
 
 
-SPARE: Final = 5
+SPARE: Final = 2
 """So many places more than are asked for are looked at first: of most lists only a few were met since."""
 
 
