@@ -59,6 +59,8 @@ _LATEST: Final = (
     Candidate("around", "adjacent", {"ridge": 50.0, "recent": 20, "fading": 0.8}),
     Candidate("last", "adjacent", {"ridge": None, "window": 3, "decay": 1.0, "recent": 2, "fading": 1.0, "shrink": 2.0}),
 )
+# The slowest to train, and what errs unlike the linear ones.
+_RECURRENT: Final = (Candidate("recurrent", "recurrent", {}),)
 _POPULAR: Final = (
     Candidate("popular", "popular", {"recent_share": 0.1}),
     Candidate("popular", "popular", {"recent_share": 0.02}),
@@ -83,7 +85,7 @@ CANDIDATES: Final[Mapping[Task, tuple[Candidate, ...]]] = {
         *_ALS[2:],
         *_AROUND[1:],
     ),
-    "next": (*_SEQUENTIAL[:1], *_LATEST, *_EASE[:1], *_POPULAR, *_ALS[:1], *_SEQUENTIAL[1:], *_WINDOWS, *_EASE[1:2]),
+    "next": (*_SEQUENTIAL[:1], *_LATEST, *_EASE[:1], *_POPULAR, *_RECURRENT, *_ALS[:1], *_SEQUENTIAL[1:], *_WINDOWS, *_EASE[1:2]),
     "future": (
         *_EASE[:1],
         *_POPULAR,
@@ -105,8 +107,15 @@ _LIKES, _FEWEST_ITEMS, _MOST_ITEMS = 5, 4_000, 10_000
 _LINEAR: Final = frozenset({"ease", "adjacent", "sequential"})
 
 
-def sized(candidate: Candidate, likes: NDArray[np.integer]) -> Candidate:
-    """The candidate with as many weights and items as a catalogue with these likes [items] makes worth their time."""
+# Networks are trained as long as they are told to: a step takes some 20 µs, and of a trial a quarter of the time is enough.
+_LESSONS_A_SECOND, _MOST_LESSONS = 16_000, 6_000_000
+
+
+def sized(candidate: Candidate, likes: NDArray[np.integer], budget_seconds: float) -> Candidate:
+    """The candidate with as many weights, items and lessons as a catalogue with these likes [items] and the time make worth their time."""
+    if candidate.algorithm == "recurrent":
+        lessons = int(np.clip(_LESSONS_A_SECOND * budget_seconds, 1, _MOST_LESSONS))
+        return candidate._replace(config={"lessons": lessons, **candidate.config})
     if candidate.algorithm not in _LINEAR:
         return candidate
     dense = min(_MOST_ITEMS, max(_FEWEST_ITEMS, int(np.count_nonzero(likes >= _LIKES))))

@@ -136,7 +136,7 @@ def _given(interactions: Interactions, truth: Truth) -> Lesson:
 def _try_all(trials: Trials, protocol: Task, clock: _Clock, progress: Progress) -> None:
     train = trials.lesson.train
     likes = np.bincount(train.items[train.weights > 0], minlength=len(train.item_ids))
-    candidates = [sized(candidate, likes) for candidate in CANDIDATES[protocol]]
+    candidates = [sized(candidate, likes, clock.budget) for candidate in CANDIDATES[protocol]]
     for number, candidate in enumerate(candidates):
         # The trials of a family's further members end early; its first is tried until most of the time is gone. Strangers need popularity.
         is_needed = candidate.family == "popular" and "popular" not in trials.best

@@ -18,12 +18,13 @@ from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.popular import Popular
+from ml_worker.recommenders.recurrent import Recurrent
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import DamagedModel, State
 from ml_worker.recommenders.updating import Earlier
 
 PARTS: Final[dict[str, type[Recommender]]] = {
-    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe)
+    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe, Recurrent)
 }
 """The algorithms a blend can be made of, by name."""
 

@@ -13,12 +13,14 @@ from ml_worker.recommenders.item_knn import ItemKnn
 from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.plugins import Plugins, find_plugins
 from ml_worker.recommenders.popular import Popular
+from ml_worker.recommenders.recurrent import Recurrent
 from ml_worker.recommenders.rerank import Rerank
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import Files, unpack
 
 RECOMMENDERS: Final[dict[str, type[Recommender]]] = {
-    algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe, Blend, Rerank)
+    algorithm.name: algorithm
+    for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe, Recurrent, Blend, Rerank)
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 from ml_worker.evaluation.intervals import intervals
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.ease import Ease
+from ml_worker.recommenders.recurrent import Recurrent
 from ml_worker.recommenders.sequential import Sequential
 
 NEW = 1000
@@ -17,6 +18,7 @@ NEW = 1000
         pytest.param(Als, {}, "division", id="als"),
         pytest.param(Ease, {"dense_items": 3000}, "division", id="ease"),
         pytest.param(Sequential, {"dense_items": 2500}, "next_division", id="sequential"),
+        pytest.param(Recurrent, {"size": 64, "hidden": 64, "rate": 0.004}, "next_division", id="recurrent"),
     ],
 )
 def test_a_partial_training_is_as_good_as_a_full_one(request, algorithm, config, fixture):

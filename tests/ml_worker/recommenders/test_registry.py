@@ -12,7 +12,7 @@ def test_an_unknown_algorithm_is_an_error_that_lists_the_known():
     assert find_recommender("popular") is Popular
     with pytest.raises(
         UnknownAlgorithm,
-        match="'psychic'; known are adjacent, als, blend, ease, infinite_ae, item_knn, lightfm, popular, rerank, sequential",
+        match="'psychic'; known are adjacent, als, blend, ease, infinite_ae, item_knn, lightfm, popular, recurrent, rerank, sequential",
     ):
         find_recommender("psychic")
 

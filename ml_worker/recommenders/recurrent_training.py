@@ -1,0 +1,195 @@
+"""How the network behind `recurrent` is trained: from windows of histories, by batches, on two threads."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.sparse import csr_matrix
+
+from ml_worker.recommenders import linear
+from ml_worker.recommenders import recurrent_network as network
+from ml_worker.recommenders.base import Progress, Recommender
+from ml_worker.recommenders.interactions import Histories
+from ml_worker.recommenders.recurrent_network import Adam, Array, Weights
+
+# A batch is so many windows; small ones take more steps, which it needs more than calm ones.
+WINDOWS: Final = 16
+_WARM_UP: Final = 100
+# Of tiny data as many are taken all the same: nothing is learnt by ten.
+_FEWEST_BATCHES: Final = 400
+_THREADS: Final = 2
+
+
+class TrainingConfig(Recommender.Config):
+    """What the network is like, and how it is trained."""
+
+    size: int = Field(default=128, ge=2, le=1024, description="Numbers of an item's vector.")
+    hidden: int = Field(default=256, ge=2, le=4096, description="Units of the hidden layer.")
+    decays: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        default=(0.0, 0.5, 0.8, 0.93, 0.98), min_length=1, max_length=16, description="What is left of a memory after a step."
+    )
+    window: int = Field(default=200, ge=2, le=1000, description="How many last likes are remembered, and learnt from at once.")
+    lessons: int = Field(default=6_000_000, ge=1, le=10**10, description="How many steps are learnt from, repetitions included.")
+    most_epochs: int = Field(default=20, ge=1, le=1000, description="How often any step is learnt from at most.")
+    negatives: int = Field(default=512, ge=1, le=100_000, description="Drawn items that the next one is told from.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Share of the numbers left out of a training step.")
+    rate: float = Field(default=0.0025, gt=0, le=1, description="How far a step goes at most.")
+    dense_items: int = Field(default=50_000, ge=1, le=1_000_000, description="Most items that take part; memory and time grow with them.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Of everything that is drawn.")
+
+
+class Latest(NamedTuple):
+    """The last likes of some users, oldest first: the places of the items, and how many came after each."""
+
+    items: NDArray[np.int64]  # [events]
+    ages: NDArray[np.int64]  # [events]
+    offsets: NDArray[np.int64]  # [users + 1]
+
+    @classmethod
+    def of(cls, histories: Histories, place: NDArray[np.int64], window: int) -> "Latest":
+        """Those among items with a place."""
+        rows = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+        is_told = (histories.weights > 0) & (place[histories.items] >= 0)
+        rows, items = rows[is_told], place[histories.items[is_told]]
+        ends = np.cumsum(np.bincount(rows, minlength=len(histories)))
+        ages = ends[rows] - 1 - np.arange(len(rows))
+        kept = ages < window
+        return cls(items[kept], ages[kept], np.r_[0, np.cumsum(np.bincount(rows[kept], minlength=len(histories)))].astype(np.int64))
+
+
+class Sequences(NamedTuple):
+    """What users like one after the other, of those who like two things at least."""
+
+    items: NDArray[np.int64]  # [events] places of items
+    offsets: NDArray[np.int64]  # [users + 1]
+
+    @classmethod
+    def of(cls, histories: Histories, place: NDArray[np.int64], *, latest: int = np.iinfo(np.int64).max) -> "Sequences":
+        """Of items with a place, at most so many latest ones of each user."""
+        told = Latest.of(histories, place, latest)
+        lengths = np.diff(told.offsets)
+        is_some = lengths > 1
+        return cls(told.items[np.repeat(is_some, lengths)], np.r_[0, np.cumsum(lengths[is_some])].astype(np.int64))
+
+    def windows(self, window: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where windows begin in `items`, and how many steps they have, so that every step is in one; long sequences are cut anywhere."""
+        steps = np.diff(self.offsets) - 1
+        first = np.where(steps > window, random.integers(1, window + 1, len(steps)), window)
+        counts = 1 + np.maximum(0, -(-(steps - first) // window))
+        of_user = np.repeat(np.arange(len(steps)), counts)
+        number = np.arange(len(of_user)) - np.repeat(np.cumsum(counts) - counts, counts)
+        begins = np.where(number == 0, 0, first[of_user] + (number - 1) * window)
+        ends = np.minimum(first[of_user] + number * window, steps[of_user])
+        return self.offsets[of_user] + begins, ends - begins
+
+
+class Training:
+    """Trains weights in place."""
+
+    def __init__(self, config: TrainingConfig, weights: Weights, likes: NDArray[np.integer], random: np.random.Generator) -> None:
+        self._config, self._weights, self._random = config, weights, random
+        self._adam = Adam(weights)
+        self._decays = np.array(config.decays, dtype=np.float32)
+        drawn = np.power(likes.astype(np.float64) + 1, 0.75)
+        self._chances = drawn / drawn.sum()
+
+    def run(self, sequences: Sequences, epochs: int, rate: float, progress: Progress) -> None:
+        """So often through everything, by steps that grow to `rate` and fade like a cosine."""
+        # BLAS has one thread in each of ours: its own wait for each other in loops, which busy cores make slow.
+        with linear.one_thread(), ThreadPoolExecutor(_THREADS) as self._threads:
+            for epoch in range(epochs):
+                batches, loss = list(self._batches(sequences)), 0.0
+                warm_up = min(_WARM_UP, 1 + epochs * len(batches) // 10)
+                for number, items in enumerate(batches):
+                    done = (epoch + (number + 1) / len(batches)) / epochs
+                    warmth = min(1.0, (epoch * len(batches) + number + 1) / warm_up)
+                    loss += self._step(items, rate * warmth * max(0.02, 0.5 * (1 + np.cos(np.pi * done))))
+                    progress(done, f"epoch {epoch + 1} of {epochs}, loss {loss / (number + 1):.3f}")
+        progress(1.0, f"{len(sequences.items)} likes learnt from")
+
+    def _batches(self, sequences: Sequences) -> Iterator[NDArray[np.int64]]:
+        """Windows in an order that is drawn [steps + 1 × windows], −1 behind their ends."""
+        starts, steps = sequences.windows(self._config.window, self._random)
+        order = self._random.permutation(len(starts))
+        for begin in range(0, len(order), WINDOWS):
+            some = order[begin : begin + WINDOWS]
+            places = np.arange(steps[some].max() + 1)[:, None] + starts[some]
+            is_in = np.arange(len(places))[:, None] <= steps[some]
+            yield np.where(is_in, sequences.items[np.minimum(places, len(sequences.items) - 1)], -1)
+
+    def _step(self, items: NDArray[np.int64], rate: float) -> float:
+        """One step by the gradients of a batch [steps + 1 × windows], half of it in each thread; the mean loss."""
+        candidates = self._candidates()
+        parts = [part for part in np.array_split(items, _THREADS, axis=1) if part.shape[1]]
+        seeds = self._random.spawn(len(parts))
+        found = list(self._threads.map(lambda part, random: self._gradients(part, candidates, random), parts, seeds))
+        counts = np.array([np.count_nonzero(part[1:] >= 0) for part in parts])
+        gradients: Weights = {}
+        for (_, of_part), share in zip(found, (counts / counts.sum()).astype(np.float32), strict=True):
+            for name, gradient in of_part.items():
+                gradients[name] = share * gradient + gradients[name] if name in gradients else share * gradient
+        self._adam.step(gradients, rate)
+        return float(np.average([loss for loss, _ in found], weights=counts))
+
+    def _gradients(self, items: NDArray[np.int64], candidates: "Candidates", random: np.random.Generator) -> tuple[float, Weights]:
+        size = self._config.size
+        moments = np.flatnonzero(items[1:] >= 0)
+        given, right = items[:-1].ravel()[moments], items[1:].ravel()[moments]
+        kept = [self._kept(random, len(moments), width) for width in (size, self._config.hidden, size)]
+        latest = self._weights["items"][given] * kept[0]
+        normal = network.normalized(latest)
+        told = np.zeros((items[1:].size, size), dtype=np.float32)
+        told[moments] = normal.rows
+        memories = network.remembered(self._decays, told.reshape(len(items) - 1, -1, size))
+        shape = memories.shape
+        state = network.state_of(self._weights, latest, memories.reshape(len(told), -1)[moments], (kept[1], kept[2]))
+        loss = network.loss_of(self._weights, state.normal.rows, right, *candidates)
+        by_latest, by_memory, gradients = network.through_state(self._weights, state, loss.by_state, (kept[1], kept[2]))
+        by_memories = np.zeros((len(told), by_memory.shape[1]), dtype=np.float32)
+        by_memories[moments] = by_memory
+        by_told = network.through_memories(self._decays, by_memories.reshape(shape)).reshape(len(told), size)[moments]
+        by_latest = (by_latest + network.through_normal(normal, by_told)) * kept[0]
+        count = len(self._weights["bias"])
+        gradients["items"] = _gathered(np.r_[given, right], np.concatenate([by_latest, loss.by_right]), count)
+        gradients["items"][candidates.items] += loss.by_candidates
+        gradients["bias"] = np.bincount(right, weights=loss.by_right_bias, minlength=count).astype(np.float32)
+        gradients["bias"][candidates.items] += loss.by_candidate_bias
+        return loss.value, gradients
+
+    def _kept(self, random: np.random.Generator, rows: int, width: int) -> Array:
+        """Factors of a dropout."""
+        share = self._config.dropout
+        kept: Array = (random.random((rows, width), dtype=np.float32) >= share) * np.float32(1 / (1 - share))
+        return kept
+
+    def _candidates(self) -> "Candidates":
+        count = len(self._chances)
+        if count <= 2 * self._config.negatives:
+            return Candidates(np.arange(count), np.zeros(count, dtype=np.float32))
+        drawn = self._random.choice(count, self._config.negatives, replace=False, p=self._chances, shuffle=False)
+        often = np.minimum(np.log(self._config.negatives * self._chances[drawn]), 0)
+        return Candidates(drawn, often.astype(np.float32))
+
+
+class Candidates(NamedTuple):
+    """The items that the right ones are told from."""
+
+    items: NDArray[np.int64]
+    often: Array  # the logarithms of how often each is drawn on average
+
+
+def epochs_for(config: TrainingConfig, sequences: Sequences) -> int:
+    """How often these are to be gone through."""
+    often = np.clip(round(config.lessons / max(1, len(sequences.items))), 1, config.most_epochs)
+    windows = len(sequences.offsets) + len(sequences.items) // config.window
+    return int(max(often, _FEWEST_BATCHES * WINDOWS // windows))
+
+
+def _gathered(places: NDArray[np.int64], rows: Array, count: int) -> Array:
+    """The sums of the rows with each place [count × …]."""
+    summing = csr_matrix((np.ones(len(places), dtype=np.float32), (places, np.arange(len(places)))), shape=(count, len(places)))
+    gathered: Array = summing @ rows
+    return gathered
