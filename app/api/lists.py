@@ -52,22 +52,19 @@ class EntryOut(Answer):
 
 def entry_document(position: int, entry: StoredEntry) -> dict[str, Any]:
     """An `EntryOut` as plain values; lists are read too often to be validated by pydantic on their way out."""
+    item_id, title, categories, image_url, released_at, score, source, reason, reason_items, category = entry
     return {
         "position": position,
         "item": {
-            "id": entry.item_id,
-            "title": entry.title,
-            "categories": entry.categories,
-            "image_url": entry.image_url,
-            "released_at": instant(entry.released_at),
+            "id": item_id,
+            "title": title,
+            "categories": categories,
+            "image_url": image_url,
+            "released_at": instant(released_at),
         },
-        "score": entry.score,
-        "source": entry.source,
-        "reason": {
-            "type": entry.reason,
-            "items": entry.reason_items,
-            "category": entry.reason_category,
-        },
+        "score": score,
+        "source": source,
+        "reason": {"type": reason, "items": reason_items, "category": category},
     }
 
 
@@ -115,6 +112,9 @@ def tagged(document: dict[str, Any], if_none_match: str | None) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
+NOTHING_ASKED: Final = Narrowing()
+
+
 # One model, not a parameter each: lists are read too often for twenty validations.
 class AskedOfList(BaseModel):
     """The query parameters that narrow a list."""
@@ -130,6 +130,8 @@ class AskedOfList(BaseModel):
 
     def narrowing(self) -> Narrowing:
         """What is asked for, as the services know it."""
+        if not self.model_fields_set:
+            return NOTHING_ASKED
         return Narrowing.model_construct(**self._wanted())
 
     def _wanted(self) -> dict[str, Any]:

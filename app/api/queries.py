@@ -25,7 +25,7 @@ class QueryOf(Generic[ModelT]):
     async def __call__(self, request: Request) -> ModelT:
         """The model. Raises `RequestValidationError`."""
         given: dict[str, Any] = {}
-        for name, text in request.query_params.multi_items():
+        for name, text in request.query_params.multi_items() if request.scope["query_string"] else ():
             if name in self._lists:
                 given.setdefault(name, []).append(text)
             else:
