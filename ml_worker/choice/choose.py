@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,20 @@ from ml_worker.recommenders.blend import Blend
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
 from ml_worker.recommenders.popular import Popular
-from ml_worker.recommenders.rerank import Examples, Rerank, make_examples, mixed, said_of, train_trees
+from ml_worker.recommenders.rerank import Early, Examples, Rerank, make_examples, mixed, said_of, train_trees
 
 BUDGET_SECONDS: Final = 240.0
 """When no time is given. What is begun is finished, and the chosen model is trained afterwards."""
 
 _MOST_QUESTIONS: Final = 6000
 _MOST_SCORES: Final = 30_000_000
-_NEXT_QUESTIONS: Final = 10_000
 # Trees learn from as many as are worth their time: on MovieLens-1M 26,000 next events instead of 8,000 gave .174 for .172.
 _TREE_QUESTIONS: Final = 30_000
 _DEEPEST: Final = 8
 _MIXES: Final = (0.3, 0.5, 0.75, 1.0)
 # Trials, weights and trees take these shares of the progress.
 _TRIALS, _WEIGHTS = 0.65, 0.75
-# With a second stage all parts are trained twice; so many budgets may have passed when that is done.
+# All parts are trained again, with a second stage behind questions that were given even twice; so many budgets may have passed then.
 _WHOLE: Final = 1.75
 # Little is held out, whatever the test holds: models are ranked differently on clearly thinner data.
 _SHARE: Final = 0.1
@@ -78,7 +77,8 @@ def choose(
     blended = ndcg_of(mixture(scores, weights), is_right, trials.sizes)
     del scores
     progress(_WEIGHTS, "weights found")
-    stage = _second_stage(trials, weights, (protocol, seed), clock, progress)
+    asked = _Asked(protocol, seed, _depth(interactions), interactions if validation is None else None)
+    stage = _second_stage(trials, weights, asked, clock, progress)
     progress(1.0, f"{'rerank' if stage.is_better else 'blend'} chosen")
     return _chosen(trials, weights, blended, stage, (protocol, clock, validation is not None))
 
@@ -96,12 +96,22 @@ class _Clock:
         return self.spent < share * self.budget
 
 
+class _Asked(NamedTuple):
+    """What questions are asked, and what their lesson was cut from, if it was: then parts as they were tried serve a second stage."""
+
+    task: Task
+    seed: int
+    depth: int
+    source: Interactions | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stage:
     """The trial of the second stage; without gains there was none."""
 
     config: Rerank.Config
     why: str
+    early: Early | None = None
     gains: NDArray[np.float64] | None = None
     base: NDArray[np.float64] | None = None
 
@@ -115,13 +125,13 @@ class _Stage:
 
 
 def _lesson(interactions: Interactions, protocol: Task, seed: int) -> Lesson:
-    return make_lesson(interactions, protocol, share=_SHARE, depth=_depth(interactions, _NEXT_QUESTIONS), seed=seed)
+    return make_lesson(interactions, protocol, share=_SHARE, depth=_depth(interactions), seed=seed)
 
 
-def _depth(interactions: Interactions, questions: int) -> int:
-    """How many last events of each user are asked for, to make so many questions: the fewer users, the more."""
+def _depth(interactions: Interactions) -> int:
+    """How many last events of each user are asked for: the fewer users, the more."""
     users = max(1, len(np.unique(interactions.users)))
-    return int(np.clip(np.ceil(questions / users), 1, _DEEPEST))
+    return int(np.clip(np.ceil(_TREE_QUESTIONS / users), 1, _DEEPEST))
 
 
 def _given(interactions: Interactions, truth: Truth) -> Lesson:
@@ -152,15 +162,15 @@ def _try_all(trials: Trials, protocol: Task, clock: _Clock, progress: Progress) 
             progress(_TRIALS * (number + 1) / len(candidates), f"{candidate.family} is left out: {error}")
 
 
-def _second_stage(trials: Trials, weights: Mapping[str, float], asked: tuple[Task, int], clock: _Clock, progress: Progress) -> _Stage:
+def _second_stage(trials: Trials, weights: Mapping[str, float], asked: _Asked, clock: _Clock, progress: Progress) -> _Stage:
     """Trees trained on one half of the questions' users, measured on the other, both ways."""
-    task, seed = asked
     parts = tuple(trials.best[family].part(weights[family]) for family in trials.best)
-    config = Rerank.Config(parts=parts, task=task, share=_SHARE, depth=_depth(trials.lesson.train, _TREE_QUESTIONS), seed=seed)
+    config = Rerank.Config(parts=parts, task=asked.task, share=_SHARE, depth=asked.depth, seed=asked.seed)
     if not clock.has(1.0):
         return _Stage(config, "no time was left to try a second stage")
-    if not clock.has(_WHOLE - 2 * sum(tried.seconds for tried in trials.best.values()) / clock.budget):
-        return _Stage(config, "training the parts twice, for a second stage, would take too long")
+    often = 1 if asked.source is not None else 2
+    if not clock.has(_WHOLE - often * sum(tried.seconds for tried in trials.best.values()) / clock.budget):
+        return _Stage(config, "training the parts again, for a second stage, would take too long")
     halves = trials.lesson.rows % 2
     if min(np.count_nonzero(halves), np.count_nonzero(1 - halves)) < 100:  # noqa: PLR2004
         return _Stage(config, f"{len(halves)} questions are too few to try a second stage")
@@ -172,7 +182,8 @@ def _second_stage(trials: Trials, weights: Mapping[str, float], asked: tuple[Tas
     base = ndcg_of(examples.base, examples.is_right, examples.lengths)
     tried = {mix: ndcg_of(mixed(examples.base, said, mix), examples.is_right, examples.lengths) for mix in _MIXES}
     mix = max(tried, key=lambda mix: float(tried[mix].mean()))
-    return _Stage(config.model_copy(update={"mix": mix}), "", tried[mix], base)
+    early = None if asked.source is None else Early(asked.source, first)
+    return _Stage(config.model_copy(update={"mix": mix}), "", early, tried[mix], base)
 
 
 def _crossed(examples: Examples, halves: NDArray[np.integer], config: Rerank.Config, progress: Progress) -> NDArray[np.float32] | None:
@@ -202,7 +213,7 @@ def _chosen(
     rows = trials.lesson.rows
     # A popular part stays, whatever its weight: it answers strangers.
     kept = tuple(trials.best[family].part(weight) for family, weight in weights.items() if weight > 0 or family == "popular")
-    recommender: Recommender = Rerank(stage.config) if stage.is_better else Blend(Blend.Config(parts=kept))
+    recommender: Recommender = Rerank(stage.config, early=stage.early) if stage.is_better else Blend(Blend.Config(parts=kept))
     gains = {str(number): tried.gains for number, tried in enumerate(trials.all)} | {"blend": blended}
     if stage.gains is not None and stage.base is not None:
         gains |= {"rerank": stage.gains, "rerank − blend": stage.gains - stage.base}

@@ -63,13 +63,16 @@ class Rerank(Recommender):
 
     config: Config
 
+    def __init__(self, config: Config | None = None, *, early: "Early | None" = None) -> None:
+        super().__init__(config)
+        self._early = early
+
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         config = self.config
         trees = np.empty(0, dtype=np.uint8)
         try:
             lesson = make_lesson(interactions, config.task, share=config.share, depth=config.depth, seed=config.seed)
-            early = Blend(config.first())
-            early.fit(lesson.train, progress=lambda done, note: progress(0.35 * done, f"without what is held out: {note}"))
+            early = self._without(lesson, interactions, progress)
             examples = make_examples(early, lesson.sample(config.questions, config.seed), config)
             progress(0.5, f"{len(examples.lengths)} questions asked")
             trees = train_trees(examples, config, lambda done, note: progress(0.5 + 0.2 * done, note))
@@ -78,6 +81,15 @@ class Rerank(Recommender):
         first = Blend(config.first())
         first.fit(interactions, progress=lambda done, note: progress(0.7 + 0.3 * done, note))
         return _arrays(first, trees, interactions)
+
+    def _without(self, lesson: Lesson, interactions: Interactions, progress: Progress) -> Blend:
+        """The first stage that has not seen what is held out."""
+        if self._early is not None and self._early.interactions is interactions:
+            first, self._early = self._early.first, None  # it has done its work, and may be large
+            return first
+        first = Blend(self.config.first())
+        first.fit(lesson.train, progress=lambda done, note: progress(0.35 * done, f"without what is held out: {note}"))
+        return first
 
     def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
         # The trees stay: what makes an item right for a user changes much slower than what is met.
@@ -132,6 +144,14 @@ class Rerank(Recommender):
 
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         return self._first._parts(histories, ranked)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Early:
+    """A first stage that was trained already on what the lesson of these very interactions leaves: with it a training is half as long."""
+
+    interactions: Interactions
+    first: Blend
 
 
 @dataclass(frozen=True, slots=True, eq=False)
