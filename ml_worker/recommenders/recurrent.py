@@ -15,14 +15,14 @@ from ml_worker.recommenders.recurrent_training import WINDOWS, Latest, Sequences
 from ml_worker.recommenders.state import DamagedModel
 from ml_worker.recommenders.updating import Earlier
 
-_LAYERS: Final = ("hidden", "hidden_bias", "output", "output_bias", "skip")
+_LAYERS: Final = ("hidden", "hidden_bias", "output", "output_bias")
 
 
 class Recurrent(Recommender):
     """Scores s·e_i + b_i, with a vector e_i of each item and the state s of the user, both of `size` numbers.
 
     For each decay γ the memory m_γ = (1 − γ)·Σ γ^k·normal(e of the liked item k steps ago) over the last `window`; all memories side by
-    side are m. With the vector x of the latest item, s = normal(x + silu(m·W₁ + b₁)·W₂ + b₂ + m·W₃). Trained by Adam so that after each
+    side are m. With the vector x of the latest item, s = normal(x + silu(m·W₁ + b₁)·W₂ + b₂). Trained by Adam so that after each
     step the next item is likely among it and `negatives` drawn ones (softmax; drawn by popularity^¾, their bias taken off), with dropout.
 
     A recurrence with nothing nonlinear in it, and all of that behind it (Orvieto et al., "Resurrecting Recurrent Neural Networks for Long
@@ -84,7 +84,6 @@ class Recurrent(Recommender):
             "hidden_bias": ((hidden,), np.float32),
             "output": ((hidden, size), np.float32),
             "output_bias": ((size,), np.float32),
-            "skip": ((memories, size), np.float32),
         }
 
     def _prepare(self, arrays: Arrays) -> None:
@@ -110,14 +109,14 @@ class Recurrent(Recommender):
         return scores
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        """Gradient times input (Shrikumar et al. 2017): how fast the score grows with each event's share of the memories."""
+        """What each event is of the memories, times what these count for; with the biases' part it adds up to the score."""
         latest, place = Latest.of(history, self._place, self.config.window), self._place[ranked]
         parts = np.zeros((len(ranked), len(history.matrix.indices)))
         if not len(latest.items):
             return parts
         state = self._state_after(latest)
         asked = self._weights["items"][np.maximum(place, 0)]
-        by_latest, by_memory, _ = network.through_state(self._weights, state.repeated(len(ranked)), asked)
+        by_latest, by_memory = network.shared_out(self._weights, state, asked)
         told = self._normal_items[latest.items]
         by_event = np.einsum(
             "rmd,ed,me->re",

@@ -9,9 +9,7 @@ from scipy.special import expit
 
 Array = NDArray[np.float32]
 Weights = dict[str, Array]
-"""`items` [items × size] and `bias` [items]; `hidden` [decays·size × hidden] and `hidden_bias`; `output` [hidden × size] and `output_bias`;
-`skip` [decays·size × size].
-"""
+"""`items` [items × size] and `bias`; `hidden` [decays·size × hidden] and `hidden_bias`; `output` [hidden × size] and `output_bias`."""
 
 _EPSILON: Final = np.float32(1e-5)
 
@@ -32,11 +30,6 @@ class State(NamedTuple):
     hidden: Array  # [moments × hidden]
     normal: Normal
 
-    def repeated(self, count: int) -> "State":
-        """The same single moment so often."""
-        of_layers = [np.broadcast_to(layer, (count, layer.shape[1])) for layer in (self.memory, self.before, self.slope, self.hidden)]
-        return State(of_layers[0], of_layers[1], of_layers[2], of_layers[3], self.normal)
-
 
 def made(random: np.random.Generator, items: int, *, decays: int, size: int, hidden: int) -> Weights:
     """Weights to begin with: drawn so that what a layer says varies as much as what it hears."""
@@ -51,7 +44,6 @@ def made(random: np.random.Generator, items: int, *, decays: int, size: int, hid
         "hidden_bias": np.zeros(hidden, dtype=np.float32),
         "output": drawn(hidden, size),
         "output_bias": np.zeros(size, dtype=np.float32),
-        "skip": drawn(decays * size, size),
     }
 
 
@@ -99,7 +91,7 @@ def through_memories(decays: Array, gradient: Array) -> Array:
 def state_of(weights: Mapping[str, Array], latest: Array, memory: Array, kept: tuple[Array, Array] | None = None) -> State:
     """The state after moments with these latest items [moments × size] and memories [moments × decays·size].
 
-    s = normal(latest + silu(memory·W₁ + b₁)·W₂ + b₂ + memory·W₃); `kept` are factors for the hidden layer and the output (dropout).
+    s = normal(latest + silu(memory·W₁ + b₁)·W₂ + b₂); `kept` are factors for the hidden layer and the output (dropout).
     """
     before = memory @ weights["hidden"]
     before += weights["hidden_bias"]
@@ -109,7 +101,6 @@ def state_of(weights: Mapping[str, Array], latest: Array, memory: Array, kept: t
     if kept is not None:
         hidden *= kept[0]
     said = hidden @ weights["output"]
-    said += memory @ weights["skip"]
     said += weights["output_bias"]
     if kept is not None:
         said *= kept[1]
@@ -128,15 +119,25 @@ def through_state(
     if kept is not None:
         before *= kept[0]
     memory: Array = before @ weights["hidden"].T
-    memory += said @ weights["skip"].T
     layers = {
         "hidden": state.memory.T @ before,
         "hidden_bias": before.sum(axis=0),
         "output": state.hidden.T @ said,
         "output_bias": said.sum(axis=0),
-        "skip": state.memory.T @ said,
     }
     return latest, memory, layers
+
+
+def shared_out(weights: Mapping[str, Array], state: State, asked: Array) -> tuple[Array, Array]:
+    """What the latest item and the memory of one state count for in its product with each of these vectors [asked × size].
+
+    The gate of the rectifier and the spread of the norm are taken as they are, so that what they count for adds up to the product,
+    but for the biases' part (Ali et al., "XAI for Transformers: Better Explanations through Conservative Propagation", 2022).
+    Both are to be multiplied with what they are of: [asked × size] and [asked × decays·size].
+    """
+    latest: Array = (asked - asked.mean(axis=1, keepdims=True)) / state.normal.spread
+    memory: Array = (latest @ weights["output"].T * expit(state.before)) @ weights["hidden"].T
+    return latest, memory
 
 
 class Loss(NamedTuple):

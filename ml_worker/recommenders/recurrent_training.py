@@ -29,13 +29,13 @@ class TrainingConfig(Recommender.Config):
     size: int = Field(default=128, ge=2, le=1024, description="Numbers of an item's vector.")
     hidden: int = Field(default=256, ge=2, le=4096, description="Units of the hidden layer.")
     decays: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
-        default=(0.0, 0.5, 0.8, 0.93, 0.98), min_length=1, max_length=16, description="What is left of a memory after a step."
+        default=(0.0, 0.6, 0.9, 0.98), min_length=1, max_length=16, description="What is left of a memory after a step."
     )
     window: int = Field(default=200, ge=2, le=1000, description="How many last likes are remembered, and learnt from at once.")
-    lessons: int = Field(default=9_000_000, ge=1, le=10**10, description="How many steps are learnt from, repetitions included.")
+    lessons: int = Field(default=12_000_000, ge=1, le=10**10, description="How many steps are learnt from, repetitions included.")
     most_epochs: int = Field(default=20, ge=1, le=1000, description="How often any step is learnt from at most.")
     negatives: int = Field(default=512, ge=1, le=100_000, description="Drawn items that the next one is told from.")
-    dropout: float = Field(default=0.25, ge=0, lt=1, description="Share of the numbers left out of a training step.")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of the numbers left out of a training step.")
     rate: float = Field(default=0.0025, gt=0, le=1, description="How far a step goes at most.")
     dense_items: int = Field(default=50_000, ge=1, le=1_000_000, description="Most items that take part; memory and time grow with them.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Of everything that is drawn.")

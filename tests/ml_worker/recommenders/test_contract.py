@@ -410,7 +410,6 @@ class TestRecurrent(PartialContract, PersonalContract):
     division = "next_division"
     popular = 0.016
     least_common = 0.3  # two full trainings that begin with other vectors have .44 in common
-    least_reasons = 1
 
 
 class TestBlend(PartialContract, PersonalContract):
