@@ -18,7 +18,7 @@ class WorkerSettings(CoreSettings):
     worker_queues: Annotated[tuple[QueueName, ...], NoDecode] = Field(
         default=QUEUE_NAMES, min_length=1, description="Queues this worker serves, separated by commas."
     )
-    interactive_slots: int = Field(default=2, ge=1, le=64, description="Batches of interactive tasks run at the same time.")
+    interactive_slots: int = Field(default=1, ge=1, le=64, description="Batches of interactive tasks run at the same time.")
     batch_slots: int = Field(default=1, ge=1, le=64, description="Batches of background tasks run at the same time.")
     train_slots: int = Field(default=1, ge=1, le=8, description="Trainings run at the same time.")
     lease_seconds: float = Field(default=30.0, ge=1, le=3600, description="How long a silent worker keeps its tasks.")

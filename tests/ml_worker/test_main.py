@@ -158,7 +158,7 @@ def test_a_worker_tells_its_health_and_its_metrics(connection, catalogue, start_
     asked = tasks.submit(RecommendPayload(user_id="u3"), owner="alice").run(connection)
     wait_for_state(connection, asked.id, "succeeded")
     told = wait_for_health(url, "ok")
-    assert told["slots"].keys() == {"interactive-0", "interactive-1", "train-0"}
+    assert told["slots"].keys() == {"interactive-0", "train-0"}
     assert told["model_version"] == 1
     assert told["bell"] == {"rung_by": "database", "is_connected": True}
     assert told["leases_renewed_seconds_ago"] < 5
