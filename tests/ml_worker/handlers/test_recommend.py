@@ -38,7 +38,7 @@ def test_a_list_follows_the_taste_leaves_out_what_is_seen_and_says_why(connectio
     first = stored.entries[0]
     assert first.item_id == "w1", "the one western that this lover of westerns has not met"
     assert first.reason == "because_you_watched"
-    assert all(item["item_id"].startswith("w") for item in first.reason_items)
+    assert all(item["id"].startswith("w") for item in first.reason_items)
     assert {entry.item_id for entry in stored.entries} == {"w1", *(f"c{n}" for n in range(10))}
     assert (stored.is_cold, stored.is_stale, stored.model_version_id) == (False, False, trained["models"][0]["id"])
 
