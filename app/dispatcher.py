@@ -24,7 +24,7 @@ LATE_SECONDS: Final = 15.0
 REFILL_SECONDS: Final = 0.05
 """So long after a pass that rang the next one looks whether the window has room again, then twice as long and so on."""
 WINDOW: Final = 1000
-"""Rings of a queue that are in the broker at a time; the backlog stays in the table, where it is fair and can be cancelled."""
+"""Tasks of a queue that are rung for at a time; the backlog stays in the table, where it is fair and can be cancelled."""
 PATIENCE_SECONDS: Final = 30.0
 """After this time a ring that brought no claim counts as lost. Slots that hear nothing look for themselves much earlier."""
 

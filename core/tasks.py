@@ -283,7 +283,7 @@ class DueRing:
 
 
 def take_rings(queue: QueueName, *, window: int, patience_seconds: float) -> Statement[list[DueRing]]:
-    """Mark due tasks as rung and return them, fairly between owners, as many as keep at most `window` rings in the broker.
+    """Mark due tasks as rung and return them, fairly between owners, as many as keep at most `window` of the queue rung for.
 
     A task that was rung more than `patience_seconds` ago and is still queued is taken again: its ring may be lost.
     """
