@@ -36,6 +36,7 @@ class ComputedList:
 
 
 # A list that knows more is never replaced by one that knows less: a shard of many users is read long before it is stored.
+# Users are looked up one by one, that is what OFFSET 0 is for: a join would read all users for each shard of them.
 _UPSERT: LiteralString = """
 INSERT INTO recommendation_lists (user_id, list_id, model_version_id, item_numbers, scores, kinds, reason_items, reason_categories,
                                   is_cold, history_count, computed_at)
@@ -43,7 +44,7 @@ SELECT given.user_id, given.list_id, given.model_version_id, given.item_numbers:
        given.reason_items::int4[], given.reason_categories::text[], given.is_cold, given.history_count,
        coalesce(given.read_at, clock_timestamp())
 FROM {given}
-JOIN users ON users.id = given.user_id
+CROSS JOIN LATERAL (SELECT FROM users WHERE users.id = given.user_id OFFSET 0) AS there
 ORDER BY given.user_id
 ON CONFLICT (user_id) DO UPDATE SET
     list_id = excluded.list_id, model_version_id = excluded.model_version_id, item_numbers = excluded.item_numbers,
@@ -90,7 +91,8 @@ CREATE TEMPORARY TABLE staged_lists (user_id text, list_id uuid, model_version_i
     kinds int2[], reason_items int4[], reason_categories text[], is_cold boolean, history_count integer, read_at timestamptz
 ) WITH (toast_tuple_target = 8160) ON COMMIT DROP -- rows that are there for a moment are not worth compressing
 """
-_STAGED: LiteralString = _UPSERT.replace("{given}", "staged_lists AS given")
+# The limit says how many there are: nobody counted what a new table holds, and of very many the statement would be compiled first.
+_STAGED: LiteralString = _UPSERT.replace("{given}", "(SELECT * FROM staged_lists LIMIT %(count)s) AS given")
 
 
 def write_many(connection: Connection[Any], lists: Sequence[ComputedList]) -> None:
@@ -100,7 +102,7 @@ def write_many(connection: Connection[Any], lists: Sequence[ComputedList]) -> No
         parts = chain([binary.BEGIN], map(_as_row, lists), [binary.END])
         while some := b"".join(islice(parts, 64)):  # each writing waits for the server
             copy.write(some)
-    connection.execute(_STAGED)
+    connection.execute(_STAGED, {"count": len(lists)})
 
 
 def _as_row(made: ComputedList) -> bytes:
