@@ -85,6 +85,8 @@ class _Tile:
 
     def _mixable(self, rows: NDArray[np.intp], best: Best) -> Iterator[NDArray[np.float32]]:
         """For each user what may get into the list by the rules: the ranking and what is new; all else is not offered."""
+        if not len(rows):
+            return
         view, matrix = self.look.view, self.answer.histories.matrix
         fresh = np.flatnonzero(view.is_new[: view.catalogue.known])
         of_fresh = self.answer.scores_of(rows, fresh) if self.look.rules.new_share else np.empty((len(rows), 0), dtype=np.float32)
