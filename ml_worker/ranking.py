@@ -18,7 +18,7 @@ from ml_worker.catalogue import Catalogues
 from ml_worker.histories import UserHistories, read_histories, session_histories
 from ml_worker.ranking_many import USERS_PER_BATCH, Look, ranked
 from ml_worker.ranking_one import Ranked, answered
-from ml_worker.recommenders.batches import keep_freed_memory
+from ml_worker.recommenders.batches import ANSWERING_BYTES, keep_freed_memory
 from ml_worker.registry import ModelUnusable, Registry, ServedModel
 from ml_worker.settings import WorkerSettings
 from ml_worker.view import Rules, View
@@ -133,7 +133,7 @@ def _now(connection: Connection[Any]) -> datetime:
 
 def make_ranker(pool: Pool, registry: Registry, settings: WorkerSettings) -> Ranker:
     """The ranker of a process."""
-    keep_freed_memory()
+    keep_freed_memory(ANSWERING_BYTES)
     return Ranker(
         pool,
         registry,

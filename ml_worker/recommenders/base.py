@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml_worker.recommenders.answers import Answer, MismatchedHistories, Scoring
-from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, tiles
+from ml_worker.recommenders.batches import TILE_ROWS, TILE_SCORES, TRAINING_BYTES, keep_freed_memory, tiles
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.selection import count_broken
@@ -98,6 +98,7 @@ class Recommender(ABC):
         popularity = interactions.popularity()
         if not (popularity > 0).any():
             raise NothingToLearn(f"none of {len(interactions)} interactions is positive in sum by user and item")
+        keep_freed_memory(TRAINING_BYTES)
         self._learn({"popularity": popularity, **self._fit(interactions, progress)}, interactions)
 
     def update(self, interactions: Interactions, *, since: int, progress: Progress = ignore) -> None:
@@ -109,6 +110,7 @@ class Recommender(ABC):
         state = self._fitted()
         if not self.can_update:
             raise FullTrainingNeeded(f"{self.name} has no partial training")
+        keep_freed_memory(TRAINING_BYTES)
         earlier = Earlier.of(state, interactions, since=since)
         self._learn({"popularity": earlier.popularity(), **self._update(earlier, progress)}, interactions)
 

@@ -15,17 +15,19 @@ TILE_SCORES = 1 << 24
 # Reasons are looked for in groups of at most this many users, and triples of user, ranked item and item of the history.
 GROUP_ROWS = 64
 GROUP_CELLS = 1 << 17
-# Memory of arrays up to this size stays with the process when they are freed, twice as much in all.
-KEPT_BYTES: Final = 8 << 20
+# Memory of arrays up to this size stays with the process when they are freed, twice as much in all: in one that answers, and in one that
+# trains. More than 32 MiB glibc does not learn.
+ANSWERING_BYTES: Final = 8 << 20
+TRAINING_BYTES: Final = 31 << 20
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(size: int) -> None:
     """Let the next batch have the memory of the last: by itself glibc gives larger arrays back, and each page of a new one is a fault.
 
     It learns from the largest array that it saw freed (`mallopt`, M_MMAP_THRESHOLD), so one is shown to it, of which no page is touched.
     Whoever sets MALLOC_… in the environment decides otherwise.
     """
-    np.empty(KEPT_BYTES, dtype=np.uint8)
+    np.empty(size, dtype=np.uint8)
 
 
 def tiles(histories: Histories) -> Iterator[Histories]:

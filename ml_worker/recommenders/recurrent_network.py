@@ -75,17 +75,33 @@ def shares(decays: Array, ages: NDArray[np.integer]) -> Array:
 def remembered(decays: Array, told: Array) -> Array:
     """The memories after each step [steps × windows × decays × size] of what is told [steps × windows × size]."""
     memories: Array = told[:, :, None, :] * (1 - decays)[:, None]
-    for step in range(1, len(memories)):
-        memories[step] += decays[:, None] * memories[step - 1]
+    _fade(decays, memories)
     return memories
 
 
 def through_memories(decays: Array, gradient: Array) -> Array:
     """The gradient by what was told, from the one by the memories after each step, which is written into."""
-    for step in range(len(gradient) - 2, -1, -1):
-        gradient[step] += decays[:, None] * gradient[step + 1]
-    by_told: Array = np.tensordot(gradient, 1 - decays, axes=(2, 0))
+    _fade(decays, gradient[::-1])
+    by_told: Array = (1 - decays[0]) * gradient[:, :, 0]
+    for number in range(1, len(decays)):  # one after the other: a product of tensors would copy them all
+        by_told += (1 - decays[number]) * gradient[:, :, number]
     return by_told
+
+
+def _fade(decays: Array, memories: Array) -> None:
+    """To each step [steps × windows × decays × size] add what is left of the one before, which has that of its own before.
+
+    Within blocks first, in all of them at once, then from block to block: few operations on large arrays, for with two threads each
+    small one would wait for the interpreter's lock.
+    """
+    block = max(1, round(len(memories) ** 0.5))
+    for step in range(1, block):
+        later = memories[step::block]
+        later += decays[:, None] * memories[step - 1 :: block][: len(later)]
+    left = np.power(decays, np.arange(1, block + 1, dtype=np.float32)[:, None])[:, None, :, None]
+    for begin in range(block, len(memories), block):
+        of_block = memories[begin : begin + block]
+        of_block += left[: len(of_block)] * memories[begin - 1]
 
 
 def state_of(weights: Mapping[str, Array], latest: Array, memory: Array, kept: tuple[Array, Array] | None = None) -> State:

@@ -116,6 +116,7 @@ class Training:
         order = self._random.permutation(len(starts))
         for begin in range(0, len(order), WINDOWS):
             some = order[begin : begin + WINDOWS]
+            some = some[np.argsort(steps[some], kind="stable")]  # so that every other one makes halves of like size
             places = np.arange(steps[some].max() + 1)[:, None] + starts[some]
             is_in = np.arange(len(places))[:, None] <= steps[some]
             yield np.where(is_in, sequences.items[np.minimum(places, len(sequences.items) - 1)], -1)
@@ -123,7 +124,7 @@ class Training:
     def _step(self, items: NDArray[np.int64], rate: float) -> float:
         """One step by the gradients of a batch [steps + 1 × windows], half of it in each thread; the mean loss."""
         candidates = self._candidates()
-        parts = [part for part in np.array_split(items, _THREADS, axis=1) if part.shape[1]]
+        parts = [part for part in (items[:, first::_THREADS] for first in range(_THREADS)) if part.shape[1]]
         seeds = self._random.spawn(len(parts))
         found = list(self._threads.map(lambda part, random: self._gradients(part, candidates, random), parts, seeds))
         counts = np.array([np.count_nonzero(part[1:] >= 0) for part in parts])
@@ -145,12 +146,12 @@ class Training:
         told[moments] = normal.rows
         memories = network.remembered(self._decays, told.reshape(len(items) - 1, -1, size))
         shape = memories.shape
-        state = network.state_of(self._weights, latest, memories.reshape(len(told), -1)[moments], (kept[1], kept[2]))
+        state = network.state_of(self._weights, latest, memories.reshape(len(told), -1).take(moments, axis=0), (kept[1], kept[2]))
         loss = network.loss_of(self._weights, state.normal.rows, right, *candidates)
         by_latest, by_memory, gradients = network.through_state(self._weights, state, loss.by_state, (kept[1], kept[2]))
         by_memories = np.zeros((len(told), by_memory.shape[1]), dtype=np.float32)
         by_memories[moments] = by_memory
-        by_told = network.through_memories(self._decays, by_memories.reshape(shape)).reshape(len(told), size)[moments]
+        by_told = network.through_memories(self._decays, by_memories.reshape(shape)).reshape(len(told), size).take(moments, axis=0)
         by_latest = (by_latest + network.through_normal(normal, by_told)) * kept[0]
         count = len(self._weights["bias"])
         gradients["items"] = _gathered(np.r_[given, right], np.concatenate([by_latest, loss.by_right]), count)

@@ -8,7 +8,7 @@ import pytest
 COUNT_FAULTS = """
 import resource
 import numpy as np
-from ml_worker.recommenders.batches import keep_freed_memory
+from ml_worker.recommenders.batches import ANSWERING_BYTES, keep_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -32,4 +32,4 @@ def count_faults(prepare: str) -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is glibc that gives memory back so early")
 def test_freed_arrays_leave_their_memory_to_the_next():
     pages = 10 * 2 * (2 << 20) // 4096
-    assert count_faults("keep_freed_memory()") < pages / 5
+    assert count_faults("keep_freed_memory(ANSWERING_BYTES)") < pages / 5

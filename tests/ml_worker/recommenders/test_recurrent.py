@@ -78,6 +78,17 @@ def test_the_state_of_a_user_is_the_one_that_was_trained(drawn):
         assert scores - scores.min() == pytest.approx(answers[0] - answers.min(), abs=1e-4)
 
 
+@given(steps=st.integers(1, 50))
+def test_memories_fade_from_step_to_step(steps):
+    """Block by block as one after the other."""
+    decays = np.array([0.0, 0.6, 0.98], dtype=np.float32)
+    told = np.random.default_rng(steps).standard_normal((steps, 2, 3), dtype=np.float32)
+    expected = np.zeros((2, 3, 3), dtype=np.float32)
+    for step, memories in enumerate(network.remembered(decays, told)):
+        expected = decays[:, None] * expected + (1 - decays)[:, None] * told[step][:, None, :]
+        assert memories == pytest.approx(expected, abs=1e-5)
+
+
 def test_contributions_add_up_to_the_score(drawn):
     """But for what the biases say, whoever asks."""
     model = fitted(drawn)
