@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_worker.recommenders.lessons import Task
+from ml_worker.recommenders.recurrent import Recurrent
+from ml_worker.recommenders.recurrent_training import pace
 
 
 class Candidate(NamedTuple):
@@ -59,7 +61,7 @@ _LATEST: Final = (
     Candidate("around", "adjacent", {"ridge": 50.0, "recent": 20, "fading": 0.8}),
     Candidate("last", "adjacent", {"ridge": None, "window": 3, "decay": 1.0, "recent": 2, "fading": 1.0, "shrink": 2.0}),
 )
-# The slowest to train, and what errs unlike the linear ones.
+# What errs unlike the linear ones, and takes all the time that it gets: it comes last.
 _RECURRENT: Final = (Candidate("recurrent", "recurrent", {}),)
 _POPULAR: Final = (
     Candidate("popular", "popular", {"recent_share": 0.1}),
@@ -85,7 +87,7 @@ CANDIDATES: Final[Mapping[Task, tuple[Candidate, ...]]] = {
         *_ALS[2:],
         *_AROUND[1:],
     ),
-    "next": (*_SEQUENTIAL[:1], *_LATEST, *_EASE[:1], *_POPULAR, *_RECURRENT, *_ALS[:1], *_SEQUENTIAL[1:], *_WINDOWS, *_EASE[1:2]),
+    "next": (*_SEQUENTIAL[:1], *_LATEST, *_EASE[:1], *_POPULAR, *_ALS[:1], *_SEQUENTIAL[1:], *_WINDOWS, *_EASE[1:2], *_RECURRENT),
     "future": (
         *_EASE[:1],
         *_POPULAR,
@@ -107,15 +109,17 @@ _LIKES, _FEWEST_ITEMS, _MOST_ITEMS = 5, 4_000, 10_000
 _LINEAR: Final = frozenset({"ease", "adjacent", "sequential"})
 
 
-# Networks are trained as long as they are told to: a step takes some 15 µs, and half of the time is enough for it.
-_LESSONS_A_SECOND, _MOST_LESSONS = 33_000, 12_000_000
+# Networks are trained as long as they are told to.
+_MOST_LESSONS: Final = 20_000_000
 
 
-def sized(candidate: Candidate, likes: NDArray[np.integer], budget_seconds: float) -> Candidate:
-    """The candidate with as many weights, items and lessons as a catalogue with these likes [items] and the time make worth their time."""
+def sized(candidate: Candidate, likes: NDArray[np.integer], seconds: float) -> Candidate:
+    """The candidate with as many weights, items and lessons as a catalogue with these likes [items] and the time left make worth it."""
     if candidate.algorithm == "recurrent":
-        lessons = int(np.clip(_LESSONS_A_SECOND * budget_seconds, 1, _MOST_LESSONS))
-        return candidate._replace(config={"lessons": lessons, **candidate.config})
+        config = Recurrent.Config.model_validate(dict(candidate.config))
+        most = min(_MOST_LESSONS, config.most_epochs * int(likes.sum()))
+        lessons = int(np.clip(pace(config, likes[likes > 0]) * seconds, 1, most))
+        return candidate._replace(config={**candidate.config, "lessons": lessons})
     if candidate.algorithm not in _LINEAR:
         return candidate
     dense = min(_MOST_ITEMS, max(_FEWEST_ITEMS, int(np.count_nonzero(likes >= _LIKES))))

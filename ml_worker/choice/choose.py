@@ -29,6 +29,10 @@ _MOST_SCORES: Final = 30_000_000
 _TREE_QUESTIONS: Final = 30_000
 _DEEPEST: Final = 8
 _MIXES: Final = (0.3, 0.5, 0.75, 1.0)
+# What takes all the time it gets has it until this share of the budget is gone; before a second stage, the weights are to be found.
+_TRYING: Final = 0.85
+# A second stage is begun until then: it makes more of what was tried than its time would have made of further trials.
+_LATEST_STAGE: Final = 1.25
 # Trials, weights and trees take these shares of the progress.
 _TRIALS, _WEIGHTS = 0.65, 0.75
 # All parts are trained again, with a second stage behind questions that were given even twice; so many budgets may have passed then.
@@ -146,7 +150,7 @@ def _given(interactions: Interactions, truth: Truth) -> Lesson:
 def _try_all(trials: Trials, protocol: Task, clock: _Clock, progress: Progress) -> None:
     train = trials.lesson.train
     likes = np.bincount(train.items[train.weights > 0], minlength=len(train.item_ids))
-    candidates = [sized(candidate, likes, clock.budget) for candidate in CANDIDATES[protocol]]
+    candidates = CANDIDATES[protocol]
     for number, candidate in enumerate(candidates):
         # The trials of a family's further members end early; its first is tried until most of the time is gone. Strangers need popularity.
         is_needed = candidate.family == "popular" and "popular" not in trials.best
@@ -157,7 +161,7 @@ def _try_all(trials: Trials, protocol: Task, clock: _Clock, progress: Progress) 
             progress(_TRIALS * (number + done) / len(candidates), f"trying {candidate.family}: {note}")
 
         try:
-            trials.run(candidate, told)
+            trials.run(sized(candidate, likes, _TRYING * clock.budget - clock.spent), told)
         except (NothingToLearn, TrainingDiverged, MemoryError) as error:
             progress(_TRIALS * (number + 1) / len(candidates), f"{candidate.family} is left out: {error}")
 
@@ -166,10 +170,11 @@ def _second_stage(trials: Trials, weights: Mapping[str, float], asked: _Asked, c
     """Trees trained on one half of the questions' users, measured on the other, both ways."""
     parts = tuple(trials.best[family].part(weights[family]) for family in trials.best)
     config = Rerank.Config(parts=parts, task=asked.task, share=_SHARE, depth=asked.depth, seed=asked.seed)
-    if not clock.has(1.0):
+    if not clock.has(_LATEST_STAGE):
         return _Stage(config, "no time was left to try a second stage")
     often = 1 if asked.source is not None else 2
-    if not clock.has(_WHOLE - often * sum(tried.seconds for tried in trials.best.values()) / clock.budget):
+    again = sum((tried.recommender.going_on if often == 1 else often) * tried.seconds for tried in trials.best.values())
+    if not clock.has(_WHOLE - again / clock.budget):
         return _Stage(config, "training the parts again, for a second stage, would take too long")
     halves = trials.lesson.rows % 2
     if min(np.count_nonzero(halves), np.count_nonzero(1 - halves)) < 100:  # noqa: PLR2004

@@ -71,6 +71,8 @@ class Recommender(ABC):
     """The distributions whose versions are noted in the saved model."""
     can_update: ClassVar[bool] = False
     """Whether there is a partial training."""
+    going_on: ClassVar[float] = 1.0
+    """Which share of a training it takes to go on from a model of a part of the interactions; 1 where that cannot be."""
     scores_anyone: ClassVar[bool] = False
     """Whether `_score` may be asked about histories that like nothing too: then a few of them among many are not parted from the rest."""
 
@@ -90,16 +92,18 @@ class Recommender(ABC):
         """The ids of the columns. Raises `NotFitted`."""
         return self._fitted().item_ids
 
-    def fit(self, interactions: Interactions, *, progress: Progress = ignore) -> None:
+    def fit(self, interactions: Interactions, *, progress: Progress = ignore, start: "Recommender | None" = None) -> None:
         """Learn from nothing, whatever was learnt before; if it fails or `progress` raises, what was learnt before stays.
 
-        Raises `NothingToLearn`, `TrainingDiverged`.
+        `start` is of the same configuration, trained on a part of these very interactions: what learns step by step goes on from it,
+        all else does not look at it. Raises `NothingToLearn`, `TrainingDiverged`.
         """
         popularity = interactions.popularity()
         if not (popularity > 0).any():
             raise NothingToLearn(f"none of {len(interactions)} interactions is positive in sum by user and item")
         keep_freed_memory(TRAINING_BYTES)
-        self._learn({"popularity": popularity, **self._fit(interactions, progress)}, interactions)
+        learnt = self._fit(interactions, progress) if start is None else self._go_on(start, interactions, progress)
+        self._learn({"popularity": popularity, **learnt}, interactions)
 
     def update(self, interactions: Interactions, *, since: int, progress: Progress = ignore) -> None:
         """Bring the model up to all of `interactions`, of which those at index `since` and after are new to it.
@@ -194,6 +198,10 @@ class Recommender(ABC):
     @abstractmethod
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         """Train and return the arrays that `_layout` declares, without touching `self`."""
+
+    def _go_on(self, start: "Recommender", interactions: Interactions, progress: Progress) -> Arrays:
+        """As `_fit`, from a model of a part of the interactions and with the same columns."""
+        return self._fit(interactions, progress)
 
     def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
         """As `_fit`, starting from the earlier model; written where `can_update`."""

@@ -99,10 +99,17 @@ class Blend(Recommender):
         return self._parts_made
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
+        return self._fit_parts([None] * len(self.config.parts), interactions, progress)
+
+    def _go_on(self, start: Recommender, interactions: Interactions, progress: Progress) -> Arrays:
+        assert isinstance(start, Blend)
+        return self._fit_parts(start._parts_made, interactions, progress)
+
+    def _fit_parts(self, starts: Sequence[Recommender | None], interactions: Interactions, progress: Progress) -> Arrays:
         arrays: dict[str, NDArray[Any]] = {}
-        for number, part in enumerate(self.config.parts):
+        for number, (part, start) in enumerate(zip(self.config.parts, starts, strict=True)):
             made = part.made()
-            made.fit(interactions, progress=self._stage(progress, number))
+            made.fit(interactions, progress=self._stage(progress, number), start=start)
             arrays |= _prefixed(number, made)
         return arrays
 

@@ -35,6 +35,7 @@ class Recurrent(Recommender):
     name: ClassVar[str] = "recurrent"
     quality_floor: ClassVar[float] = 0.04  # measured: 0.048, with 64 numbers; what each user liked last is to be found, popular has 0.016
     can_update: ClassVar[bool] = True
+    going_on: ClassVar[float] = 0.5
 
     class Config(TrainingConfig):
         """The preset."""
@@ -43,23 +44,44 @@ class Recurrent(Recommender):
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         config, random = self.config, np.random.default_rng(self.config.seed)
-        likes = _likes(interactions)
-        chosen = np.lexsort((np.arange(len(likes)), -likes))[: config.dense_items]
-        chosen = np.sort(chosen[likes[chosen] > 0])
-        sequences = Sequences.of(interactions.histories(), _places(chosen, len(likes)))
-        weights = network.made(random, len(chosen), decays=len(config.decays), size=config.size, hidden=config.hidden)
-        Training(config, weights, likes[chosen], random).run(sequences, epochs_for(config, sequences), config.rate, progress)
-        return {"columns": chosen.astype(np.int32), **weights}
+        columns = self._taking_part(_likes(interactions))
+        weights = network.made(random, len(columns), decays=len(config.decays), size=config.size, hidden=config.hidden)
+        return self._trained(columns, weights, interactions, (random, config.lessons), progress)
+
+    def _go_on(self, start: Recommender, interactions: Interactions, progress: Progress) -> Arrays:
+        """Some of the lessons more, of all there is to learn from."""
+        random, arrays = np.random.default_rng((self.config.seed, 1)), start._fitted().arrays
+        columns = self._taking_part(_likes(interactions))
+        weights = _taken_over(arrays, arrays["columns"], columns, random)
+        return self._trained(columns, weights, interactions, (random, round(self.going_on * self.config.lessons)), progress)
+
+    def _taking_part(self, likes: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The columns of the most liked items, ascending."""
+        chosen = np.lexsort((np.arange(len(likes)), -likes))[: self.config.dense_items]
+        return np.sort(chosen[likes[chosen] > 0]).astype(np.int32)
+
+    def _trained(
+        self,
+        columns: NDArray[np.int32],
+        weights: Weights,
+        interactions: Interactions,
+        how: tuple[np.random.Generator, int],
+        progress: Progress,
+    ) -> Arrays:
+        """These weights after so many lessons more."""
+        (random, lessons), likes = how, _likes(interactions)
+        sequences = Sequences.of(interactions.histories(), _places(columns, len(likes)))
+        epochs = epochs_for(self.config, sequences, lessons)
+        Training(self.config, weights, likes[columns], random).run(sequences, epochs, self.config.rate, progress)
+        return {"columns": columns, **weights}
 
     def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
         """Once through the last windows of the users with new events, by smaller steps; items liked for the first time begin anew."""
         config, random = self.config, np.random.default_rng(self.config.seed)
         likes, known = _likes(earlier.interactions), earlier.columns[earlier.arrays["columns"]]
         new = np.setdiff1d(np.flatnonzero(likes), known)[: max(0, config.dense_items - len(known))]
-        weights: Weights = {name: earlier.arrays[name].copy() for name in _LAYERS}
-        weights["items"] = np.concatenate([earlier.arrays["items"], network.new_items(random, len(new), config.size)])
-        weights["bias"] = np.concatenate([earlier.arrays["bias"], np.zeros(len(new), dtype=np.float32)])
         columns = np.r_[known, new].astype(np.int32)
+        weights = _taken_over(earlier.arrays, known, columns, random)
         sequences = Sequences.of(earlier.histories()[0], _places(columns, len(likes)), latest=config.window + 1)
         Training(config, weights, likes[columns], random).run(sequences, 1, config.rate / 4, progress)
         return {"columns": columns, **weights}
@@ -145,6 +167,17 @@ def _likes(interactions: Interactions) -> NDArray[np.int64]:
     """How many events like each item [items]."""
     likes: NDArray[np.int64] = np.bincount(interactions.items[interactions.weights > 0], minlength=len(interactions.item_ids))
     return likes
+
+
+def _taken_over(arrays: Arrays, known: NDArray[np.integer], columns: NDArray[np.int32], random: np.random.Generator) -> Weights:
+    """The weights of an earlier model, whose items stand in the columns `known` now, for these columns; new items begin anew."""
+    weights: Weights = {name: arrays[name].copy() for name in _LAYERS}
+    weights["items"] = network.new_items(random, len(columns), arrays["items"].shape[1])
+    weights["bias"] = np.zeros(len(columns), dtype=np.float32)
+    place = _places(columns, 1 + max(int(columns.max(initial=0)), int(known.max(initial=0))))[known]
+    for name in ("items", "bias"):
+        weights[name][place[place >= 0]] = arrays[name][place >= 0]
+    return weights
 
 
 def _places(columns: NDArray[np.integer], count: int) -> NDArray[np.int64]:

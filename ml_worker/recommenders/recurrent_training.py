@@ -1,5 +1,6 @@
 """How the network behind `recurrent` is trained: from windows of histories, by batches, on two threads."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Final, NamedTuple
@@ -11,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from ml_worker.recommenders import linear
 from ml_worker.recommenders import recurrent_network as network
-from ml_worker.recommenders.base import Progress, Recommender
+from ml_worker.recommenders.base import Progress, Recommender, ignore
 from ml_worker.recommenders.interactions import Histories
 from ml_worker.recommenders.recurrent_network import Adam, Array, Weights
 
@@ -21,6 +22,8 @@ _WARM_UP: Final = 100
 # Of tiny data as many are taken all the same: nothing is learnt by ten.
 _FEWEST_BATCHES: Final = 400
 _THREADS: Final = 2
+# One takes a twentieth of a second, or less.
+_PACED_BATCHES: Final = 30
 
 
 class TrainingConfig(Recommender.Config):
@@ -182,11 +185,22 @@ class Candidates(NamedTuple):
     often: Array  # the logarithms of how often each is drawn on average
 
 
-def epochs_for(config: TrainingConfig, sequences: Sequences) -> int:
-    """How often these are to be gone through."""
-    often = np.clip(round(config.lessons / max(1, len(sequences.items))), 1, config.most_epochs)
+def epochs_for(config: TrainingConfig, sequences: Sequences, lessons: int) -> int:
+    """How often these are to be gone through for so many lessons."""
+    often = np.clip(round(lessons / max(1, len(sequences.items))), 1, config.most_epochs)
     windows = len(sequences.offsets) + len(sequences.items) // config.window
     return int(max(often, _FEWEST_BATCHES * WINDOWS // windows))
+
+
+def pace(config: TrainingConfig, likes: NDArray[np.integer]) -> float:
+    """How many lessons a second this machine gives now, by some batches of drawn windows of items liked so often [items]."""
+    random = np.random.default_rng(config.seed)
+    lengths = random.integers(2, config.window + 2, _PACED_BATCHES * WINDOWS)
+    sequences = Sequences(random.choice(len(likes), lengths.sum(), p=likes / likes.sum()), np.r_[0, np.cumsum(lengths)])
+    weights = network.made(random, len(likes), decays=len(config.decays), size=config.size, hidden=config.hidden)
+    started = time.monotonic()
+    Training(config, weights, likes, random).run(sequences, 1, config.rate, ignore)
+    return float((lengths - 1).sum()) / (time.monotonic() - started)
 
 
 def _gathered(places: NDArray[np.int64], rows: Array, count: int) -> Array:

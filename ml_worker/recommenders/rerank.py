@@ -31,9 +31,9 @@ class Rerank(Recommender):
     """A blend proposes `candidates` unseen items for each user; trees trained for NDCG (LambdaRank) order them.
 
     The trees are trained on events held out from the training data, which the blend that proposes for them has not seen; then the blend
-    is trained again on everything. What they look at is in `features`. An item's score is (1 − `mix`) times the standard score of the
-    blend plus `mix` times that of the trees, both among the candidates; all other items follow in the order of the blend. Where too
-    little can be held out there are no trees, and the blend answers alone.
+    is trained again on everything, and goes on from the one before where its parts can. What they look at is in `features`. An item's
+    score is (1 − `mix`) times the standard score of the blend plus `mix` times that of the trees, both among the candidates; all other
+    items follow in the order of the blend. Where too little can be held out there are no trees, and the blend answers alone.
     (Burges, "From RankNet to LambdaRank to LambdaMART", 2010; Ke et al., "LightGBM", 2017.)
     """
 
@@ -69,7 +69,7 @@ class Rerank(Recommender):
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
         config = self.config
-        trees = np.empty(0, dtype=np.uint8)
+        trees, early = np.empty(0, dtype=np.uint8), None
         try:
             lesson = make_lesson(interactions, config.task, share=config.share, depth=config.depth, seed=config.seed)
             early = self._without(lesson, interactions, progress)
@@ -79,7 +79,7 @@ class Rerank(Recommender):
         except NoLesson as reason:
             progress(0.7, f"no second stage: {reason}")
         first = Blend(config.first())
-        first.fit(interactions, progress=lambda done, note: progress(0.7 + 0.3 * done, note))
+        first.fit(interactions, progress=lambda done, note: progress(0.7 + 0.3 * done, note), start=early)
         return _arrays(first, trees, interactions)
 
     def _without(self, lesson: Lesson, interactions: Interactions, progress: Progress) -> Blend:

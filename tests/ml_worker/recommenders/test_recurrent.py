@@ -121,6 +121,19 @@ def test_the_same_training_makes_the_same_model(drawn):
     assert fitted(drawn, dropout=0.3).save() == fitted(drawn, dropout=0.3).save()
 
 
+def test_going_on_from_a_part_of_the_data_is_learning_more(drawn):
+    """Weights are taken over, whatever item is new; with no step worth speaking of they stay what they were."""
+    part = drawn.part(np.flatnonzero(drawn.items != 3)[::2])
+    start, still = fitted(part), Recurrent(Recurrent.Config(**QUICK, rate=1e-30))
+    still.fit(drawn, start=start)
+    kept = np.searchsorted(still._columns, start._columns)
+    assert still._weights["items"][kept] == pytest.approx(start._weights["items"])
+    assert np.setdiff1d(still._columns, start._columns).tolist() == [3]
+    more = Recurrent(Recurrent.Config(**QUICK))
+    more.fit(drawn, start=start)
+    assert not np.allclose(more._weights["items"][kept], start._weights["items"])
+
+
 def test_only_the_most_liked_items_take_part(drawn):
     model = fitted(drawn, dense_items=10)
     likes = np.bincount(drawn.items[drawn.weights > 0], minlength=40)
