@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_worker.recommenders.selection import NOT_OFFERED
+from ml_worker.recommenders.selection import best_of
 
 CUTOFF: Final = 10
 STEPS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
@@ -25,12 +25,13 @@ _IDEAL: Final = np.r_[0, np.cumsum(_DISCOUNTS)]
 
 
 def ndcg_of(scores: NDArray[np.float32], is_right: NDArray[np.bool_], sizes: NDArray[np.integer]) -> NDArray[np.float64]:
-    """NDCG@10 of each row of scores [questions × columns]; `sizes` counts what there is to find, in a column or not."""
+    """NDCG@10 of each row of scores [questions × columns]; `sizes` counts what there is to find, in a column or not.
+
+    Equal scores go by column, as in the lists that users get.
+    """
     count = min(CUTOFF, scores.shape[1])
-    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-    values = np.take_along_axis(scores, best, axis=1)
-    best = np.take_along_axis(best, np.argsort(-values, axis=1, kind="stable"), axis=1)
-    hits = np.take_along_axis(is_right, best, axis=1) & (np.take_along_axis(scores, best, axis=1) > NOT_OFFERED)
+    best = best_of(scores, count=count).items
+    hits = np.take_along_axis(is_right, np.maximum(best, 0), axis=1) & (best >= 0)
     gains: NDArray[np.float64] = hits @ _DISCOUNTS[:count] / np.maximum(_IDEAL[np.minimum(sizes, CUTOFF)], 1e-12)
     return gains
 
