@@ -26,10 +26,11 @@ from core.artifacts import ArtifactStore
 from core.database import make_pool, transaction
 from core.messages import RecommendPayload
 from ml_worker.recommenders.als import Als
-from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.base import Recommender, ignore
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.registry import Registry, TrainedModel, window
+from ml_worker.workbench.source import read_interactions
 from tests.rigs.ports import free_port
 from tests.rigs.rabbitmq import PrivateRabbitMQ
 
@@ -37,6 +38,12 @@ START_SECONDS = 120.0
 LARGE: Final = {"users": 100_000, "items": 50_000, "events": 1_000_000}
 """The size of a larger catalogue, as `draw` takes it."""
 _ROWS = 100_000
+
+
+def given_or_drawn(**size: int) -> Interactions:
+    """MovieLens in the folder that MARQUEE_MOVIELENS names, so that cases of middle size are measured on real data, else so many drawn."""
+    folder = os.environ.get("MARQUEE_MOVIELENS")
+    return read_interactions(folder, progress=ignore) if folder else draw(**size)
 
 
 @dataclass(slots=True)
@@ -104,9 +111,9 @@ def publish(url: str, folder: str, interactions: Interactions, model: Recommende
 
 @contextmanager
 def running(quick: bool, *, is_large: bool = False) -> Iterator[Product]:
-    """The product at work, with one worker; a large catalogue is served by ALS."""
+    """The product at work, with one worker; a large catalogue is drawn, and served by ALS."""
     size = {"users": 300, "items": 1000, "events": 20_000} if quick else {"users": 6040, "items": 3700, "events": 600_000}
-    interactions = draw(**(LARGE if is_large else size))
+    interactions = draw(**LARGE) if is_large else given_or_drawn(**size)
     with (
         fresh_database() as url,
         tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder,

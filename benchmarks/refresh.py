@@ -14,9 +14,8 @@ from lightfm import LightFM
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from benchmarks.drawn_interactions import draw
 from benchmarks.frame import Case, Measure
-from benchmarks.product import load, publish
+from benchmarks.product import given_or_drawn, load, publish
 from benchmarks.servers import fresh_database
 from core.artifacts import ArtifactStore
 from core.database import make_pool, transaction
@@ -35,7 +34,8 @@ FACTORS = 64
 
 
 def _data(quick: bool) -> Interactions:
-    return draw(users=1000, items=1000, events=60_000) if quick else draw(users=6040, items=3700, events=600_000)
+    size = {"users": 1000, "items": 1000, "events": 60_000} if quick else {"users": 6040, "items": 3700, "events": 600_000}
+    return given_or_drawn(**size)
 
 
 Prepare = Callable[[bool], AbstractContextManager[tuple[Measure, Measure]]]
