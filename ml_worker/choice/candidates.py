@@ -117,8 +117,11 @@ def sized(candidate: Candidate, likes: NDArray[np.integer], seconds: float) -> C
     """The candidate with as many weights, items and lessons as a catalogue with these likes [items] and the time left make worth it."""
     if candidate.algorithm == "recurrent":
         config = Recurrent.Config.model_validate(dict(candidate.config))
-        most = min(_MOST_LESSONS, config.most_epochs * int(likes.sum()))
-        lessons = int(np.clip(pace(config, likes[likes > 0]) * seconds, 1, most))
+        liked = np.sort(likes[likes > 0])[::-1][: config.dense_items]
+        if not len(liked):
+            return candidate  # training says what is lacking
+        most = min(_MOST_LESSONS, config.most_epochs * int(liked.sum()))
+        lessons = int(np.clip(pace(config, liked) * seconds, 1, most))
         return candidate._replace(config={**candidate.config, "lessons": lessons})
     if candidate.algorithm not in _LINEAR:
         return candidate

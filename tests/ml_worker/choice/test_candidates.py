@@ -18,6 +18,10 @@ def test_a_network_gets_the_lessons_that_time_and_data_are_worth():
     assert lessons(1e6, 10_000_000) == 20_000_000
 
 
+def test_without_a_like_there_is_nothing_to_size():
+    assert sized(NETWORK, np.zeros(50, dtype=np.int64), 1.0) == NETWORK
+
+
 def test_what_takes_all_the_time_it_gets_comes_last():
     for candidates in CANDIDATES.values():
         families = [candidate.family for candidate in candidates]
