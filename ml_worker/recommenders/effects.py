@@ -54,17 +54,19 @@ class Effects:
         return found
 
     def _scatter(self, found: NDArray[np.float32], matrix: csr_matrix, said: NDArray[np.float32], ranked: NDArray[np.int32]) -> None:
-        rank_of = np.full(matrix.shape, -1, dtype=np.int32)
+        users, items = matrix.shape
+        rank_of = np.full(users * items, -1, dtype=np.int32)
         user, rank = np.nonzero(ranked >= 0)
-        rank_of[user, ranked[user, rank]] = rank
-        rows = self.weights[matrix.indices]
-        entry = np.repeat(np.arange(matrix.nnz), np.diff(rows.indptr))
-        of_user = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        ranks = rank_of[of_user[entry], rows.indices]
+        rank_of[user * items + ranked[user, rank]] = rank
+        rows, of_user = self.weights[matrix.indices], np.repeat(np.arange(users), np.diff(matrix.indptr))
+        lengths = np.diff(rows.indptr)
+        # Flat places, and all that follows only for the few weights that go to ranked items: there are many times more others.
+        ranks = rank_of.take(np.repeat(of_user * items, lengths) + rows.indices)
         kept = np.flatnonzero(ranks >= 0)
-        entry, ranks = entry[kept], ranks[kept]
-        users = of_user[entry]
-        found[users, ranks, entry - matrix.indptr[users]] = rows.data[kept] * said[entry]
+        entry = np.repeat(np.arange(matrix.nnz), lengths).take(kept)
+        owner = of_user.take(entry)
+        places = (owner * ranked.shape[1] + ranks.take(kept)) * found.shape[2] + entry - matrix.indptr.take(owner)
+        found.reshape(-1)[places] = rows.data.take(kept) * said.take(entry)
 
     def _prepare_for(self, users: int) -> None:
         if users < MANY_USERS or self._dense is not None or np.prod(self.weights.shape, dtype=np.int64) > DENSE_CELLS:

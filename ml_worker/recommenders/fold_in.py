@@ -45,11 +45,11 @@ class FoldIn:
     def terms(self, matrix: csr_matrix, weighed: "Weighed", rows: NDArray[np.integer]) -> NDArray[np.floating]:
         """p·A⁻¹·y of each entry of some rows of histories, whose sum is the user: [rows × longest × factors], 0 behind the end."""
         items, pull, more = self._entries(matrix, weighed, rows)
+        # Inverses and products take a fraction of the time of solutions for so many sides. A is symmetric, and so is its inverse.
         if _SHORT * items.shape[1] < len(self._gram):
             begun, left = self._by_entries(items, more)
-            # With a few equations the inverse takes a fraction of the time of a solution for as many sides as there are factors.
             return pull * (np.linalg.inv(left) @ begun)
-        return pull * np.linalg.solve(self._by_factors(items, more), items.transpose(0, 2, 1)).transpose(0, 2, 1)
+        return pull * (items @ np.linalg.inv(self._by_factors(items, more)))
 
     def _entries(self, matrix: csr_matrix, weighed: "Weighed", rows: NDArray[np.integer]) -> list[NDArray[np.float64]]:
         """y of each entry of each history [rows × longest × factors] and its weights [rows × longest × 1], 0 behind the end."""
