@@ -109,7 +109,7 @@ _LIKES, _FEWEST_ITEMS, _MOST_ITEMS = 5, 4_000, 10_000
 _LINEAR: Final = frozenset({"ease", "adjacent", "sequential"})
 
 
-# Networks are trained as long as they are told to.
+# More lessons bring less than their time is worth.
 _MOST_LESSONS: Final = 20_000_000
 
 

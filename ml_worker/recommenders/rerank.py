@@ -85,7 +85,7 @@ class Rerank(Recommender):
     def _without(self, lesson: Lesson, interactions: Interactions, progress: Progress) -> Blend:
         """The first stage that has not seen what is held out."""
         if self._early is not None and self._early.interactions is interactions:
-            first, self._early = self._early.first, None  # it has done its work, and may be large
+            first, self._early = self._early.first, None  # it serves one training, and may be large
             return first
         first = Blend(self.config.first())
         first.fit(lesson.train, progress=lambda done, note: progress(0.35 * done, f"without what is held out: {note}"))
