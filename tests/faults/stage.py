@@ -32,6 +32,7 @@ LEASE_SECONDS = 1.0
 FROZEN_SECONDS = 3.5  # past the lease, past the dispatcher's next look, and time for another worker to take over
 DRAIN_SECONDS = 120.0
 STOP_SECONDS = 15.0
+NOTICE_SECONDS = 30.0  # a busy broker, or one that was frozen, takes seconds to see who has left, and gives his rings back only then
 OWNERS = 3
 
 Bell = Literal["broker", "absent broker", "database"]
@@ -156,11 +157,12 @@ class Stage:
             os.kill(actor.process.pid or 0, signal.SIGKILL)
 
     def freeze(self, actor: Actor) -> None:
-        """Stop it in its tracks; `tend` lets it go on when its leases are over."""
+        """Stop it in its tracks, unless it has just died; `tend` lets it go on when its leases are over."""
         assert actor.process.pid is not None
-        os.kill(actor.process.pid, signal.SIGSTOP)
-        self.counts["frozen"] += 1
-        self._stopped[actor.process.pid] = time.monotonic()
+        with suppress(ProcessLookupError):
+            os.kill(actor.process.pid, signal.SIGSTOP)
+            self.counts["frozen"] += 1
+            self._stopped[actor.process.pid] = time.monotonic()
 
     def end(self, actor: Actor, *, signals: int = 1) -> None:
         """SIGTERM, once or twice; it must exit with 0."""
@@ -198,14 +200,19 @@ class Stage:
         for app in [actor for actor in self.actors if actor.entry is serve]:  # first, because they still ring
             self.end(app)
         self._end_workers()
-        if self.bell == "broker" and self.broker.ready_count() != 0:
-            # Rings that came late and were given back: whoever works next takes them for stale.
-            self.start_workers(1)
-            self.play(STOP_SECONDS, until=lambda: self.broker.ready_count() == 0)
-            self.play(1)
-            self._end_workers()
-            if left := self.broker.ready_count():
+        deadline = time.monotonic() + NOTICE_SECONDS
+        while self.bell == "broker" and (left := self.broker.ready_count()) != 0:
+            if time.monotonic() > deadline:
                 self.wrong.append(f"{left} rings were left in the broker")
+                return
+            self._clear_up()
+
+    def _clear_up(self) -> None:
+        """Rings that came late and were given back: whoever works next takes them for stale."""
+        self.start_workers(1)
+        self.play(STOP_SECONDS, until=lambda: self.broker.ready_count() == 0)
+        self.play(1)
+        self._end_workers()
 
     def _end_workers(self) -> None:
         for worker in list(self.actors):
