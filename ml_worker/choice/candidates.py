@@ -12,7 +12,9 @@ from ml_worker.recommenders.recurrent_training import pace
 
 
 class Candidate(NamedTuple):
-    """A model to try. Of each family the best is taken over into the blend; the first of a family is tried even when time is short."""
+    """A model to try. Of each family one is taken over into the blend: the first, which is tried even when time is short, or who clearly
+    beats it.
+    """
 
     family: str
     algorithm: str
@@ -31,10 +33,9 @@ _EASE: Final = (
 _ALS: Final = (
     Candidate("als", "als", {}),
     Candidate("als", "als", {"alpha": 8.0}),
+    Candidate("als", "als", {"factors": 128, "regularization": 0.6}),
     Candidate("als", "als", {"regularization": 0.7}),
 )
-# Beside the best of 64 factors, not in its place: they err differently.
-_WIDE: Final = (Candidate("wide_als", "als", {"factors": 128, "regularization": 0.6}),)
 _NEIGHBOURS: Final = (Candidate("item_knn", "item_knn", {}),)
 # Weaker alone than the others, but learnt by ranks instead of squares: it errs where they do not. One epoch takes a second a million likes.
 _RANKED: Final = (Candidate("lightfm", "lightfm", {}),)
@@ -79,12 +80,11 @@ CANDIDATES: Final[Mapping[Task, tuple[Candidate, ...]]] = {
         *_NEIGHBOURS,
         *_WINDOWS,
         *_EASE[1:2],
-        *_ALS[1:2],
+        *_ALS[1:3],
         *_USERS[1:],
-        *_WIDE,
         *_RANKED,
         *_EASE[2:],
-        *_ALS[2:],
+        *_ALS[3:],
         *_AROUND[1:],
     ),
     "next": (*_SEQUENTIAL[:1], *_LATEST, *_EASE[:1], *_POPULAR, *_ALS[:1], *_SEQUENTIAL[1:], *_WINDOWS, *_EASE[1:2], *_RECURRENT),

@@ -234,7 +234,10 @@ def _chosen(
         "rerank": _plain(bounds["rerank"]) if "rerank" in bounds else None,
         "rerank_over_blend": _plain(bounds["rerank − blend"]) if "rerank" in bounds else None,
         "why": stage.why or f"the second stage is {'better' if stage.is_better else 'not clearly better'} than the blend",
-        "candidates": [described(tried, bounds[str(number)]) for number, tried in enumerate(trials.all)],
+        "candidates": [
+            described(tried, bounds[str(number)], is_part=tried is trials.best[tried.candidate.family])
+            for number, tried in enumerate(trials.all)
+        ],
         "seconds": round(clock.spent, 1),
     }
     return Choice(recommender, report)

@@ -18,6 +18,8 @@ from ml_worker.recommenders.selection import NOT_OFFERED
 _TILE: Final = 512
 COLUMNS: Final = 400
 """How many columns of a question are kept of each part: its best and those of the parts before it."""
+CLEARLY: Final = 2.0
+"""By how many standard errors of the paired difference a candidate must beat the preset of its family: what is less is mostly chance."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +37,11 @@ class Tried:
         """The mean."""
         return float(self.gains.mean())
 
+    def clearly_beats(self, preset: "Tried") -> bool:
+        """Whether it is better by more than chance makes likely."""
+        gained = self.gains - preset.gains
+        return bool(gained.mean() > CLEARLY * gained.std() / np.sqrt(len(gained)))
+
     def part(self, weight: float) -> Part:
         """The same as a part of a blend."""
         return Part(algorithm=self.candidate.algorithm, config=dict(self.candidate.config), weight=weight)
@@ -42,11 +49,12 @@ class Tried:
 
 @dataclass(slots=True, eq=False)
 class Trials:
-    """All candidates tried on one lesson; of each family the best is kept trained."""
+    """All candidates tried on one lesson. Of each family one is kept trained: the first, its preset, or the best that clearly beats it."""
 
     lesson: Lesson
     all: list[Tried] = field(default_factory=list)
     best: dict[str, Tried] = field(default_factory=dict)
+    _presets: dict[str, Tried] = field(default_factory=dict)
 
     def run(self, candidate: Candidate, progress: Progress) -> Tried:
         """Train and ask it. Raises what training raises."""
@@ -57,8 +65,8 @@ class Trials:
         gains, best = self._ask(made)
         tried = Tried(candidate, made, gains, time.monotonic() - started, best)
         self.all.append(tried)
-        champion = self.best.get(candidate.family)
-        if champion is None or tried.value > champion.value:
+        preset = self._presets.setdefault(candidate.family, tried)
+        if tried is preset or (tried.value > self.best[candidate.family].value and tried.clearly_beats(preset)):
             self.best[candidate.family] = tried
         return tried
 
@@ -115,13 +123,14 @@ class Trials:
             yield np.arange(start, min(start + _TILE, len(self.lesson)))
 
 
-def described(tried: Tried, interval: tuple[float, float, float]) -> Mapping[str, Any]:
-    """A candidate for the report."""
+def described(tried: Tried, interval: tuple[float, float, float], *, is_part: bool) -> Mapping[str, Any]:
+    """A candidate for the report; `is_part`: whether it stands for its family."""
     mean, low, high = interval
     return {
         "family": tried.candidate.family,
         "algorithm": tried.candidate.algorithm,
         "parameters": dict(tried.candidate.config),
+        "is_part": is_part,
         "ndcg@10": mean,
         "low": low,
         "high": high,

@@ -9,30 +9,34 @@ from numpy.typing import NDArray
 from ml_worker.recommenders.selection import best_of
 
 CUTOFF: Final = 10
+FINDING_CUTOFF: Final = 20
+"""Weights are found by a longer list than they are judged by: twice as many hits, so that taste is less easily taken for noise."""
 STEPS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 SWEEPS: Final = 3
 DRAWS: Final = 5
-DOUBT: Final = 500
+DOUBT: Final = 1000
 NEARLY: Final = 0.9
 LEAST_WEIGHT: Final = 0.02
 DRAWN: Final = 0.6
 # Less is noise that would only lengthen the training.
 LEAST_GAIN: Final = 2e-4
-_DISCOUNTS: Final = 1 / np.log2(np.arange(2, CUTOFF + 2))
+_DISCOUNTS: Final = 1 / np.log2(np.arange(2, FINDING_CUTOFF + 2))
 # How much is left of the careful weights.
 _STEPS_BACK: Final = (1.0, 0.75, 0.5, 0.25, 0.0)
 _IDEAL: Final = np.r_[0, np.cumsum(_DISCOUNTS)]
 
 
-def ndcg_of(scores: NDArray[np.float32], is_right: NDArray[np.bool_], sizes: NDArray[np.integer]) -> NDArray[np.float64]:
+def ndcg_of(
+    scores: NDArray[np.float32], is_right: NDArray[np.bool_], sizes: NDArray[np.integer], *, cutoff: int = CUTOFF
+) -> NDArray[np.float64]:
     """NDCG@10 of each row of scores [questions × columns]; `sizes` counts what there is to find, in a column or not.
 
-    Equal scores go by column, as in the lists that users get.
+    Equal scores go by column, as in the lists that users get. Another `cutoff` than 10 is at most 20.
     """
-    count = min(CUTOFF, scores.shape[1])
+    count = min(cutoff, scores.shape[1])
     best = best_of(scores, count=count).items
     hits = np.take_along_axis(is_right, np.maximum(best, 0), axis=1) & (best >= 0)
-    gains: NDArray[np.float64] = hits @ _DISCOUNTS[:count] / np.maximum(_IDEAL[np.minimum(sizes, CUTOFF)], 1e-12)
+    gains: NDArray[np.float64] = hits @ _DISCOUNTS[:count] / np.maximum(_IDEAL[np.minimum(sizes, cutoff)], 1e-12)
     return gains
 
 
@@ -57,7 +61,7 @@ def find_weights(
     asked: dict[str, float] | None = None
     for share in _STEPS_BACK:
         if share < 1 and asked is None:
-            asked = _ascend(scores, is_right, sizes)
+            asked = _ascend(scores, is_right, sizes, cutoff=CUTOFF, start=careful)
         weights = _rounded({name: share * weight + (1 - share) * (asked or careful)[name] for name, weight in careful.items()})
         if float(ndcg_of(mixture(scores, weights), is_right, sizes).mean()) >= max(alone.values()):
             return weights
@@ -85,14 +89,21 @@ def mixture(scores: Mapping[str, NDArray[np.float32]], weights: Mapping[str, flo
     return total
 
 
-def _ascend(scores: Mapping[str, NDArray[np.float32]], is_right: NDArray[np.bool_], sizes: NDArray[np.integer]) -> dict[str, float]:
-    """From the best part alone: one weight after the other takes the value of `STEPS` that is best while the others stay, until a sweep
-    changes nothing. A part that does not help gets 0. The weights add up to 1.
+def _ascend(
+    scores: Mapping[str, NDArray[np.float32]],
+    is_right: NDArray[np.bool_],
+    sizes: NDArray[np.integer],
+    *,
+    cutoff: int = FINDING_CUTOFF,
+    start: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """From the best part alone, or from `start`: one weight after the other takes the value of `STEPS` that is best while the others stay,
+    until a sweep changes nothing. A part that does not help gets 0. The weights add up to 1.
     """
-    alone = {name: float(ndcg_of(of_part, is_right, sizes).mean()) for name, of_part in scores.items()}
+    alone = {name: float(ndcg_of(of_part, is_right, sizes, cutoff=cutoff).mean()) for name, of_part in scores.items()}
     order = sorted(alone, key=lambda name: -alone[name])
-    weights = dict.fromkeys(scores, 0.0) | {order[0]: 1.0}
-    reached = alone[order[0]]
+    weights = dict(start or dict.fromkeys(scores, 0.0) | {order[0]: 1.0})
+    reached = float(ndcg_of(mixture(scores, weights), is_right, sizes, cutoff=cutoff).mean()) if start else alone[order[0]]
     for _ in range(SWEEPS):
         before = reached
         for name in order:
@@ -100,7 +111,7 @@ def _ascend(scores: Mapping[str, NDArray[np.float32]], is_right: NDArray[np.bool
                 continue  # the only part: its weight means nothing
             rest = mixture(scores, weights | {name: 0.0})
             for step in STEPS:
-                value = float(ndcg_of(rest + np.float32(step) * scores[name], is_right, sizes).mean())
+                value = float(ndcg_of(rest + np.float32(step) * scores[name], is_right, sizes, cutoff=cutoff).mean())
                 # To drop a part may cost what to take one in has to bring.
                 if step != weights[name] and value > reached + (LEAST_GAIN if step else -LEAST_GAIN / 2):
                     weights[name], reached = step, value

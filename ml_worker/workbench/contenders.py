@@ -14,7 +14,7 @@ DEFAULT: Final = "default"
 BASELINES: Final = ("popular", "item_knn")
 """Always in the table: a model that does not beat them is not worth its training."""
 BEST_PART: Final = "best part"
-"""Not an algorithm, but the candidate for `default` that was best alone where it was chosen."""
+"""Not an algorithm, but the part of `default` that was best alone where it was chosen."""
 
 
 class InvalidContender(Exception):
@@ -29,10 +29,10 @@ def named(names: str) -> list[str]:
     return list(dict.fromkeys([*asked, *BASELINES]))
 
 
-def best_candidate(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was tried for `default` and was best alone, from the report on the choice; popularity where nothing could be tried."""
-    tried: Sequence[Mapping[str, Any]] = choice["candidates"]
-    return max(tried, key=lambda candidate: candidate["ndcg@10"], default={"algorithm": "popular", "parameters": {}})
+def best_alone(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was best alone of what stands for its family, from the report on the choice; popularity where nothing could be tried."""
+    parts = [candidate for candidate in choice["candidates"] if candidate["is_part"]]
+    return max(parts, key=lambda candidate: candidate["ndcg@10"], default={"algorithm": "popular", "parameters": {}})
 
 
 def parameters(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:

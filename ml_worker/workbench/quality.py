@@ -11,7 +11,7 @@ from ml_worker.recommenders.base import Progress
 from ml_worker.recommenders.registry import RECOMMENDERS
 from ml_worker.workbench.asking import check_writable
 from ml_worker.workbench.bars import Stages, drawn_stages
-from ml_worker.workbench.contenders import BEST_PART, DEFAULT, best_candidate, contender, named
+from ml_worker.workbench.contenders import BEST_PART, DEFAULT, best_alone, contender, named
 from ml_worker.workbench.contest import Prepared
 from ml_worker.workbench.evaluate import Prepare, chosen, compare, divided, ready
 from ml_worker.workbench.report import Report
@@ -64,7 +64,7 @@ def _contenders(names: list[str], default: Prepare) -> dict[str, Prepare]:
         return prepared
 
     def best_part() -> Prepared:
-        best = best_candidate(chosen_by[0])
+        best = best_alone(chosen_by[0])
         return Prepared(contender(best["algorithm"], best["parameters"]))
 
     made: dict[str, Prepare] = {}
@@ -83,7 +83,7 @@ def verdict(report: Report) -> str:
     default = models.get(DEFAULT)
     if default is None or default.choice is None or BEST_PART not in default.against or not default.choice["candidates"]:
         return ""
-    best = best_candidate(default.choice)
+    best = best_alone(default.choice)
     served = default.choice["rerank" if default.algorithm == "rerank" else "blend"]["ndcg@10"]
     differs = default.against[BEST_PART]["ndcg@10"]
     holds = served >= best["ndcg@10"] and (differs.high is None or differs.high >= 0)

@@ -39,3 +39,23 @@ def test_of_few_questions_little_is_believed():
     scores = {name: (is_right + 0.3 * rng.standard_normal(is_right.shape)).astype(np.float32) for name in ("one", "other", "third")}
     weights = find_weights(scores, is_right, np.ones(20, dtype=int))
     assert min(weights.values()) > 0.2
+
+
+def test_weights_are_never_worse_than_the_best_part_alone_by_what_they_are_judged_by():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        is_right = rng.random((30, 40)) < 0.1
+        sizes = np.maximum(is_right.sum(axis=1), 1)
+        scores = {name: (is_right + rng.standard_normal(is_right.shape)).astype(np.float32) for name in ("one", "other", "third")}
+        weights = find_weights(scores, is_right, sizes, seed=seed)
+        alone = max(ndcg_of(of_part, is_right, sizes).mean() for of_part in scores.values())
+        assert ndcg_of(sum(np.float32(weights[name]) * scores[name] for name in scores), is_right, sizes).mean() >= alone - 1e-9
+        assert sum(weights.values()) == pytest.approx(1, abs=0.05)
+
+
+def test_ndcg_to_another_depth():
+    scores = np.arange(30, 0, -1, dtype=np.float32)[None, :]
+    is_right = np.zeros((1, 30), dtype=bool)
+    is_right[0, 14] = True
+    assert ndcg_of(scores, is_right, np.array([1])) == pytest.approx([0])
+    assert ndcg_of(scores, is_right, np.array([1]), cutoff=20) == pytest.approx([1 / np.log2(16)])

@@ -18,8 +18,9 @@ def report(*, parts: list[dict[str, Any]], served: float, high: float | None, al
     """A default of these parts that had `served` where it was chosen, where EASE alone had .30, and the differences on the test."""
     choice = {
         "candidates": [
-            {"algorithm": "ease", "parameters": {"ridge": 100.0}, "ndcg@10": 0.30},
-            {"algorithm": "als", "parameters": {}, "ndcg@10": 0.25},
+            {"algorithm": "ease", "parameters": {"ridge": 100.0}, "ndcg@10": 0.30, "is_part": True},
+            {"algorithm": "ease", "parameters": {"ridge": 90.0}, "ndcg@10": 0.32, "is_part": False},
+            {"algorithm": "als", "parameters": {}, "ndcg@10": 0.25, "is_part": True},
         ],
         "parameters": {"parts": parts},
         "blend": {"ndcg@10": served},
