@@ -21,7 +21,7 @@ from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.recurrent import Recurrent
 from ml_worker.recommenders.sequential import Sequential
 from ml_worker.recommenders.state import DamagedModel, State
-from ml_worker.recommenders.updating import Earlier
+from ml_worker.recommenders.updating import Earlier, FullTrainingNeeded
 
 PARTS: Final[dict[str, type[Recommender]]] = {
     algorithm.name: algorithm for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe, Recurrent)
@@ -121,9 +121,7 @@ class Blend(Recommender):
             made = part.made()
             if made.can_update:
                 made = _loaded(number, made, known, earlier.arrays)
-                made.update(earlier.interactions, since=earlier.since, progress=told)
-            else:
-                made.fit(earlier.interactions, progress=told)
+            _bring_up(made, earlier, told)
             arrays |= _prefixed(number, made)
         return arrays
 
@@ -276,6 +274,17 @@ def _standardized(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
 def _scale(weight: float, spread: NDArray[np.floating], is_personal: NDArray[np.bool_]) -> NDArray[np.floating]:
     """What a part's contributions count in the blend [users]."""
     return np.where(is_personal, weight / np.where(spread > 0, spread, 1), 0)
+
+
+def _bring_up(made: Recommender, earlier: Earlier, progress: Progress) -> None:
+    """A partial training of a part, or a full one where it has none or is past its limits: better than to leave all of the blend behind."""
+    if made.can_update:
+        try:
+            made.update(earlier.interactions, since=earlier.since, progress=progress)
+            return
+        except FullTrainingNeeded:
+            pass
+    made.fit(earlier.interactions, progress=progress)
 
 
 def _prefixed(number: int, made: Recommender) -> dict[str, NDArray[Any]]:
