@@ -1,8 +1,9 @@
 """Which routes there are."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from app.api.deps import PREFIX
+from app.api.queries import refuse_unknown
 from app.api.routes import (
     accounts,
     audit,
@@ -45,7 +46,7 @@ for resource in (
     models,
     audit,
 ):
-    router.include_router(resource.router, prefix=PREFIX)
+    router.include_router(resource.router, prefix=PREFIX, dependencies=[Depends(refuse_unknown)])
 
 IMPORT_PATH = f"{PREFIX}/models/import"
 """Whose body may be larger than others."""
