@@ -96,19 +96,6 @@ class Desk:
             hints=tuple(result["hints"]),
         )
 
-    async def hints(self, narrowing: Narrowing, *, found: int) -> tuple[str, ...]:
-        """What to tell whoever asked for something that cannot be, and so has found no more than so many entries."""
-        hints = []
-        if narrowing.is_contradictory:
-            hints.append(f"year_from ({narrowing.year_from}) is after year_to ({narrowing.year_to}): no item can be in both")
-        if narrowing.categories and found < narrowing.count:
-            async with self.pool.connection() as connection:
-                unknown = await charts.unknown_categories(narrowing.categories).run_async(connection)
-            hints += [f"no item has the category {category!r}; GET /categories lists those there are" for category in unknown]
-            if not found and not unknown and narrowing.match == "all" and len(narrowing.categories) > 1:
-                hints.append("no item left has all of the categories; match=any asks for one of them")
-        return tuple(hints)
-
     async def count_first(self) -> None:
         """Workers count the items; before they ever did, a small history is counted here, and otherwise a worker asked."""
         async with self.pool.connection() as connection:

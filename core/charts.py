@@ -79,17 +79,6 @@ def read(
     return Statement(_SQL[chart], params, lambda rows: [entry(row) for row in rows])
 
 
-_UNKNOWN = """
-SELECT wanted FROM unnest(%(categories)s::text[]) AS wanted
-WHERE NOT EXISTS (SELECT 1 FROM items WHERE categories @> ARRAY[wanted] AND NOT is_hidden)
-"""
-
-
-def unknown_categories(categories: tuple[str, ...]) -> Statement[list[str]]:
-    """Those of the categories that no visible item has."""
-    return Statement(_UNKNOWN, {"categories": list(categories)}, lambda rows: [row["wanted"] for row in rows])
-
-
 def has_counts() -> Statement[bool]:
     """Whether the items were ever counted."""
     return Statement("SELECT EXISTS (SELECT 1 FROM item_stats) AS counted", {}, lambda rows: bool(rows[0]["counted"]))

@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
+from app import hints
 from app.desk import Desk, MadeList, Unanswered
 from app.errors import ItemNotFound
-from core import charts, lists, similar
+from core import charts, lists, similar, wishes
 from core.charts import Chart
 from core.list_ids import Origin, new_list_id
 from core.messages import RankPayload
@@ -17,16 +19,29 @@ from core.shown import StoredEntry
 
 STORED = Narrowing(count=100)
 """As much of a stored list as can be asked for at once."""
+ALIKE = Narrowing(count=100, new_share=0.0)
+"""What is similar to an item is not mixed with what is new."""
 
 
 async def read_chart(desk: Desk, chart: Chart, *, narrowing: Narrowing, user_id: str | None = None) -> MadeList:
     """A chart, without what the user has met."""
+    return await _told(desk, await _chart(desk, chart, narrowing, user_id), narrowing)
+
+
+async def _chart(desk: Desk, chart: Chart, narrowing: Narrowing, user_id: str | None = None) -> MadeList:
     await desk.count_first()
     async with desk.pool.connection() as connection:
         entries = await charts.read(chart, narrowing=narrowing, user_id=user_id).run_async(connection)
     # The same for a day, as with the first list of a stranger: whoever looks again and finds nothing new is told so (304).
     list_id = new_list_id(Origin(chart), seed=f"{desk.owner} {user_id} {datetime.now(UTC).date()}")
-    return MadeList(list_id, chart, None, None, entries, hints=await desk.hints(narrowing, found=len(entries)))
+    return MadeList(list_id, chart, None, None, entries)
+
+
+async def _told(desk: Desk, made: MadeList, narrowing: Narrowing) -> MadeList:
+    """With what to know of it, where it is less than was asked for."""
+    advice = await hints.advise(desk.pool, narrowing, found=len(made.entries))
+    told = (*made.hints, *advice.hints)
+    return replace(made, hints=told or hints.of_end(narrowing, found=len(made.entries)))
 
 
 async def read_similar(desk: Desk, item_id: str, *, narrowing: Narrowing, user_id: str | None) -> MadeList:
@@ -39,31 +54,38 @@ async def read_similar(desk: Desk, item_id: str, *, narrowing: Narrowing, user_i
         if stored is None:
             raise ItemNotFound(item_id)
     if stored.list_id is None:
-        payload = RankPayload(item_ids=(item_id,), surface="similar", narrowing=STORED)
-        answer = await desk.rank(payload)
-        if isinstance(answer, Unanswered):
-            return await _alike(desk, item_id, stored.categories, narrowing, answer)
+        answer = await desk.rank(RankPayload(item_ids=(item_id,), surface="similar", narrowing=ALIKE))
+        if isinstance(answer, Unanswered) or answer.is_cold:
+            why = answer.why if isinstance(answer, Unanswered) else "the live model does not know the item yet"
+            return await _alike(desk, item_id, stored.categories, narrowing, why)
         async with desk.pool.connection() as connection:
             stored = await similar.read(item_id, narrowing=narrowing, user_id=user_id).run_async(connection) or stored
         if stored.list_id is None:  # another model went live in this moment
             return replace(answer, entries=answer.entries[: narrowing.count])
-    return MadeList(stored.list_id, "similar", stored.model_version_id, stored.algorithm, stored.entries)
+    return await _told(desk, MadeList(stored.list_id, "similar", stored.model_version_id, stored.algorithm, stored.entries), narrowing)
 
 
-async def _alike(desk: Desk, item_id: str, categories: Sequence[str], narrowing: Narrowing, unanswered: Unanswered) -> MadeList:
+async def _alike(desk: Desk, item_id: str, categories: Sequence[str], narrowing: Narrowing, why: str) -> MadeList:
     wanted = narrowing.categories or tuple(categories)[:20]
     alike = narrowing.model_copy(update={"categories": wanted, "exclude": (*narrowing.exclude, item_id)})
-    made = await read_chart(desk, "popular", narrowing=alike)
-    return replace(made, is_complete=False, hints=(*made.hints, f"{unanswered.why}; these share a category with the item"))
+    made = await _chart(desk, "popular", alike)
+    return await _told(desk, replace(made, is_complete=False, hints=(f"{why}; these share a category with the item",)), narrowing)
+
+
+NOTHING_KNOWN: Final = "the live model knows none of the items; this is what is popular"
 
 
 async def read_session(desk: Desk, item_ids: Sequence[str], *, narrowing: Narrowing) -> MadeList:
     """A list for somebody without a name who looked at these items; what is popular where no worker answers."""
+    async with desk.pool.connection() as connection:
+        unknown = hints.of_unknown_items(await wishes.unknown_items(tuple(item_ids)).run_async(connection))
     answer = await desk.rank(RankPayload(item_ids=tuple(item_ids), surface="session", narrowing=narrowing))
     if not isinstance(answer, Unanswered):
-        return answer
-    popular = await read_chart(desk, "popular", narrowing=narrowing.model_copy(update={"exclude": (*narrowing.exclude, *item_ids)}))
-    return replace(popular, is_complete=False, hints=(*popular.hints, f"{answer.why}; this is what is popular"))
+        cold = (NOTHING_KNOWN,) if answer.is_cold else ()
+        return await _told(desk, replace(answer, hints=(*unknown, *cold, *answer.hints)), narrowing)
+    popular = await _chart(desk, "popular", narrowing.model_copy(update={"exclude": (*narrowing.exclude, *item_ids)}))
+    hinted = replace(popular, is_complete=False, hints=(*unknown, f"{answer.why}; this is what is popular"))
+    return await _told(desk, hinted, narrowing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
+from app import hints
 from app.desk import Desk, Unanswered
 from app.errors import ListReplaced, UserNotFound
 from app.model_errors import ModelNotFound
@@ -18,10 +20,15 @@ from core.narrowing import Narrowing
 from core.shown import StoredEntry
 from core.statement import Statement
 
+OF_STRANGERS: Final = "the user is not known: this is what is popular, in the one order there is; POST /users makes users known"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A list as it is answered. `is_complete` is False where more was asked for than there was time to compute."""
+    """A list as it is answered. `is_complete` is False where more was asked for than could be computed.
+
+    `length` is how many places the stored list has, if this is one.
+    """
 
     user_id: str
     list_id: uuid.UUID
@@ -32,6 +39,7 @@ class Shown:
     is_stale: bool
     task_id: uuid.UUID | None
     entries: list[StoredEntry]
+    length: int | None = None
     is_complete: bool = True
     hints: tuple[str, ...] = field(default=())
 
@@ -48,17 +56,21 @@ async def read_list(desk: Desk, stored: StoredList | None, *, user_id: str, narr
     Who is not known gets what is popular. Raises `ModelNotFound`.
     """
     stored = await _whole(desk.pool, stored, narrowing)
-    if stored is None:
-        shown = await _cold(desk, user_id, narrowing, None)
-        return replace(shown, hints=await desk.hints(narrowing, found=len(shown.entries)))
-    stored = await _refreshed(desk, stored, narrowing, wait_seconds)
-    shown = await _cold(desk, user_id, narrowing, stored) if stored.list_id is None else _shown(stored, stored.list_id)
-    if hints := await desk.hints(narrowing, found=len(shown.entries)):
-        shown = replace(shown, hints=hints)
+    if stored is not None:
+        stored = await _refreshed(desk, stored, narrowing, wait_seconds)
+    if stored is None or stored.list_id is None:
+        shown = await _cold(desk, user_id, narrowing, stored)
+    else:
+        shown = _shown(stored, stored.list_id)
+    advice = await hints.advise(desk.pool, narrowing, found=len(shown.entries))
+    if advice.hints:
+        shown = replace(shown, hints=advice.hints)
     is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
-    if (is_short and not shown.hints) or narrowing.is_reordered:
-        return await _ranked(desk, shown, narrowing)
-    return shown
+    if stored is None and narrowing.is_reordered:
+        shown = replace(shown, is_complete=False, hints=(*shown.hints, OF_STRANGERS))
+    elif (is_short or narrowing.is_reordered) and stored is not None and not advice.is_vain:
+        shown = await _ranked(desk, shown, narrowing)
+    return shown if shown.hints else replace(shown, hints=hints.of_end(narrowing, found=len(shown.entries)))
 
 
 async def read_on(desk: Desk, stored: StoredList | None, *, user_id: str, narrowing: Narrowing, list_id: uuid.UUID) -> Shown:
@@ -70,7 +82,7 @@ async def read_on(desk: Desk, stored: StoredList | None, *, user_id: str, narrow
         shown = _shown(stored, stored.list_id)
     if shown.list_id != list_id:
         raise ListReplaced(user_id)
-    return shown
+    return shown if shown.entries else replace(shown, hints=hints.of_end(narrowing, found=0))
 
 
 async def _refreshed(desk: Desk, stored: StoredList, narrowing: Narrowing, wait_seconds: float) -> StoredList:
@@ -104,6 +116,7 @@ async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:
         is_cold=answer.is_cold,
         is_stale=False,
         entries=answer.entries,
+        length=None,
         hints=(*stored.hints, *answer.hints),
     )
 
@@ -133,6 +146,7 @@ def _shown(stored: StoredList, list_id: uuid.UUID) -> Shown:
         is_stale=stored.is_stale,
         task_id=stored.task_id,
         entries=stored.entries,
+        length=stored.length,
     )
 
 

@@ -26,7 +26,9 @@ def _rank(payload: RankPayload, context: Context) -> Answer:
         "hints": list(ranked.hints),
         "entries": made.entries.columns(),
     }
-    effects = (similar.write(payload.item_ids[0], made),) if payload.surface == "similar" else ()
+    # Of an item that the model does not know, nothing is stored: the next time it may be known.
+    is_kept = payload.surface == "similar" and not made.is_cold
+    effects = (similar.write(payload.item_ids[0], made),) if is_kept else ()
     return Product(result, effects=effects)
 
 

@@ -1,6 +1,6 @@
 """`/charts`, `/items/{id}/similar`, sessions and `/discover`: lists beside a user's own."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import ConfigDict, Field
@@ -13,7 +13,7 @@ from app.errors import Forbidden, ItemNotFound, NotAuthenticated
 from app.services import discovery
 from core.charts import Chart
 from core.identifiers import EntityId
-from core.narrowing import MAX_COUNT, Name, Narrowing
+from core.narrowing import MAX_COUNT, MAX_OFFSET, Name, Narrowing, Share, Year
 
 router = APIRouter(tags=["recommendations"])
 
@@ -23,9 +23,21 @@ class SessionCreate(Request):
 
     item_ids: Annotated[list[EntityId], Field(min_length=1, max_length=100, description="What was looked at, oldest first.")]
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 20
+    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)] = 0
     category: Annotated[list[Name], Field(max_length=20, default_factory=list)]
+    match: Literal["any", "all"] = Field(default="any", description="Whether an item needs any or all of the categories.")
+    tags: Annotated[list[Name], Field(max_length=20, default_factory=list)]
+    year_from: Year | None = None
+    year_to: Year | None = None
     exclude: Annotated[list[EntityId], Field(max_length=300, default_factory=list)]
-    diversity: Annotated[float, Field(ge=0, le=1)] | None = None
+    diversity: Share | None = None
+    new_share: Share | None = None
+    max_per_category: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
+
+    def narrowing(self) -> Narrowing:
+        """What is asked for, as the services know it."""
+        asked = self.model_dump(exclude={"item_ids", "category"})
+        return Narrowing(categories=tuple(self.category), **asked)
 
 
 class RowOut(ListOut):
@@ -86,9 +98,13 @@ async def read_similar(item_id: EntityId, reader: Reader, desk: AtDesk, asked: N
     responses=documented(NotAuthenticated),
 )
 async def create_session_list(body: SessionCreate, _account: CurrentAccount, desk: AtDesk) -> Response:
-    """What the live model recommends to somebody who liked just these. Items it does not know are left aside."""
-    narrowing = Narrowing(count=body.count, categories=tuple(body.category), exclude=tuple(body.exclude), diversity=body.diversity)
-    return tagged(list_document(await discovery.read_session(desk, body.item_ids, narrowing=narrowing)), None)
+    """What the live model recommends to somebody who liked just these.
+
+    Items it does not know are left aside; hints name ids that no item has.
+    """
+    narrowing = body.narrowing()
+    made = await discovery.read_session(desk, body.item_ids, narrowing=narrowing)
+    return tagged(list_document(made, offset=narrowing.offset), None)
 
 
 @router.get(

@@ -124,7 +124,8 @@ async def read_recommendations(
 def _next_cursor(shown: Shown, narrowing: Narrowing) -> str | None:
     end, origin = narrowing.offset + narrowing.count, origin_of(shown.list_id)
     is_stored = origin is None or origin.surface != "ranked"
-    return f"{shown.list_id}.{end}" if is_stored and len(shown.entries) == narrowing.count and end <= MAX_OFFSET else None
+    goes_on = len(shown.entries) == narrowing.count and end <= MAX_OFFSET and (shown.length is None or end < shown.length)
+    return f"{shown.list_id}.{end}" if is_stored and goes_on else None
 
 
 def _document(shown: Shown, narrowing: Narrowing) -> dict[str, Any]:

@@ -150,6 +150,13 @@ def test_similar_items_are_stored_until_another_model_goes_live(connection, mode
     assert similar.read("c4", narrowing=EVERYTHING).run(connection).list_id is None
 
 
+def test_of_an_item_that_the_model_does_not_know_nothing_similar_is_stored(connection, model_version, ranked):
+    connection.execute("INSERT INTO items (id, title) VALUES ('late', 'N')")
+    _, result = ranked(RankPayload(item_ids=("late",), surface="similar", narrowing=EVERYTHING))
+    assert result["is_cold"] is True
+    assert similar.read("late", narrowing=EVERYTHING).run(connection).list_id is None
+
+
 def test_a_certain_version_answers_or_the_reason_why_not(connection, model_version, ranked, finish):
     other = connection.execute("SELECT id FROM model_versions WHERE id <> %s", (model_version,)).fetchone()[0]
     assert ranked(of_user(model_version=other))[1]["model_version"] == other

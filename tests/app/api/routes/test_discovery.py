@@ -42,7 +42,7 @@ def model_version(connection):
 def answering(connection, model_version):
     """Answer the one `rank` task that the request asks for with these items, as a worker does."""
 
-    def run(ask, item_ids):
+    def run(ask, item_ids, *, payloads=None, **told):
         with ThreadPoolExecutor() as threads:
             asked = threads.submit(ask)
             deadline = time.monotonic() + 30
@@ -50,22 +50,24 @@ def answering(connection, model_version):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
                 for claimed in claims.claim_next("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks:
-                    _answer(connection, claimed, item_ids, model_version)
+                    if payloads is not None:
+                        payloads.append(claimed.payload)
+                    _answer(connection, claimed, item_ids, model_version, **told)
             return asked.result()
 
     return run
 
 
-def _answer(connection, claimed, item_ids, model_version):
+def _answer(connection, claimed, item_ids, model_version, *, is_cold=False):
     surface = claimed.payload["surface"]
     entries = packed(connection, [Entry(item_id, 1.0, "personal", Reason("popular")) for item_id in item_ids])
     made = lists.ComputedList("", new_list_id(Origin(surface, model_version)), model_version, entries, is_cold=False, history_count=0)
     result = {
-        "list_id": str(made.list_id), "model_version": model_version, "is_cold": False, "hints": [],
+        "list_id": str(made.list_id), "model_version": model_version, "is_cold": is_cold, "hints": [],
         "entries": entries.columns(),
     }  # fmt: skip
     with connection.transaction():
-        if surface == "similar":
+        if surface == "similar" and not is_cold:
             similar.write(claimed.payload["item_ids"][0], made).run(connection)
         claims.complete([claims.Outcome(claimed, result)]).run(connection)
 
@@ -130,9 +132,49 @@ def test_without_a_model_what_shares_a_category_is_shown_and_said_so(visitor, cr
     assert {entry["item"]["id"] for entry in answer["entries"]} == {"m1", "m3", "m4"}
 
 
+def test_of_an_item_that_the_model_does_not_know_what_shares_a_category_is_shown(visitor, crowd, answering):
+    answer = answering(lambda: visitor.get("/items/m2/similar", params={"count": 3}), ["m3"], is_cold=True).json()
+    assert answer["is_complete"] is False
+    assert answer["hints"] == ["the live model does not know the item yet; these share a category with the item"]
+    assert {entry["item"]["id"] for entry in answer["entries"]} == {"m1", "m3", "m4"}
+
+
+def test_items_of_a_session_that_are_not_known_are_named(visitor, crowd, answering):
+    ask = {"item_ids": ["m1", "m5", "m9"], "count": 1}
+    told = answering(lambda: visitor.post("/recommendations/session", ask), ["m4"]).json()
+    assert told["hints"] == ["there are no items 'm5', 'm9'"], "m5 is hidden"
+    cold = answering(lambda: visitor.post("/recommendations/session", {"item_ids": ["m1"], "count": 1}), ["m4"], is_cold=True).json()
+    assert cold["hints"] == ["the live model knows none of the items; this is what is popular"]
+
+
+def test_a_worker_is_asked_for_what_the_stored_list_lacks_though_a_category_is_misspelt(visitor, crowd, answering):
+    path, wish = f"/recommendations/{visitor.user_id}", {"category": ["Drama", "Dramma"], "count": 5}
+    answer = answering(lambda: visitor.get(path, params=wish), ["m4"])
+    assert ids(answer) == ["m4"]
+    assert answer.json()["model_version"] is not None
+    assert answer.json()["hints"] == ["no item has the category 'Dramma'; GET /categories lists those there are"]
+    both = answering(lambda: visitor.get(path, params={"category": ["Drama", "Comedy"], "match": "all"}), [])
+    assert both.json()["hints"] == ["no item left has all of the categories; match=any asks for one of them"]
+    few = answering(lambda: visitor.get(path, params={"category": "Drama", "year_from": 1990}), ["m4"])
+    assert few.json()["hints"] == ["no more items were found for category, year_from"]
+
+
 def test_a_session_needs_no_user(visitor, crowd, answering):
     assert ids(answering(lambda: visitor.post("/recommendations/session", {"item_ids": ["m1"]}), ["m4", "m2"])) == ["m4", "m2"]
     assert visitor.post("/recommendations/session", {"item_ids": []}).status_code == 422
+
+
+def test_a_session_is_narrowed_and_ordered_as_a_users_list_is(visitor, crowd, answering):
+    wish = {
+        "category": ["Drama", "Film"], "match": "all", "tags": ["sea"], "year_from": 1990, "year_to": 1999, "exclude": ["m3"],
+        "count": 7, "offset": 2, "diversity": 0.5, "new_share": 0.25, "max_per_category": 2,
+    }  # fmt: skip
+    payloads = []
+    answer = answering(lambda: visitor.post("/recommendations/session", {"item_ids": ["m1"], **wish}), ["m4"], payloads=payloads)
+    assert answer.json()["entries"][0]["position"] == 3
+    (payload,) = payloads
+    asked = payload["narrowing"]
+    assert {name: asked["categories" if name == "category" else name] for name in wish} == wish
 
 
 def test_what_the_stored_list_cannot_answer_is_computed_within_the_request(visitor, crowd, answering, connection):

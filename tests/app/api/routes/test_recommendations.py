@@ -219,8 +219,7 @@ def test_a_cursor_goes_through_one_list_and_says_when_that_was_replaced(visitor,
     assert (ids(first), ids(second)) == (["a", "b"], ["c", "d"])
     assert second["list_id"] == first["list_id"]
     assert [entry["position"] for entry in second["entries"]] == [3, 4]
-    end = read(visitor, count=2, cursor=second["next_cursor"])
-    assert (ids(end), end["next_cursor"]) == ([], None)
+    assert second["next_cursor"] is None, "the list has no fifth place"
     of_genre = read(visitor, count=1, category="Drama")
     assert ids(read(visitor, count=5, category="Drama", cursor=of_genre["next_cursor"])) == ["c"], "no worker is asked for more"
     compute(visitor.user_id, ["d", "c", "b", "a"])
@@ -260,7 +259,12 @@ def test_a_list_of_which_most_was_met_since_is_read_to_its_end(visitor, connecti
     [
         ({"category": "Comdy"}, "'Comdy'"),
         ({"year_from": 2000, "year_to": 1999}, "year_from (2000) is after year_to (1999)"),
-        ({"category": ["Comedy", "Western"], "match": "all"}, "match=any"),
+        ({"category": "comedy"}, "no item has the category 'comedy'; did you mean 'Comedy'?"),
+        ({"category": "Comedy,Drama"}, "for several, give the parameter several times"),
+        ({"category": ["Comedy", "Opera"], "match": "all"}, "no item has the category 'Opera'; GET /categories"),
+        ({"tags": "lake"}, "no item has the tag 'lake'"),
+        ({"tags": "SEA"}, "did you mean 'sea'?"),
+        ({"offset": 4}, "the list ends before offset 4"),
     ],
 )
 def test_what_cannot_be_is_an_empty_list_with_a_hint(visitor, shelf, compute, params, word):
@@ -269,6 +273,23 @@ def test_what_cannot_be_is_an_empty_list_with_a_hint(visitor, shelf, compute, pa
     assert answer["entries"] == []
     (hint,) = answer["hints"]
     assert word in hint
+
+
+def test_where_a_list_ends_is_said(visitor, shelf, compute):
+    compute(visitor.user_id, ["a", "b", "c", "d"])
+    assert read(visitor, count=4)["hints"] == []
+    assert read(visitor, count=3, offset=3)["hints"] == ["the list ends here"]
+    assert read(visitor, count=1, category=["Comedy", "Opera"])["hints"] == [
+        "no item has the category 'Opera'; GET /categories lists those there are"
+    ], "also where another of the categories has enough"
+
+
+def test_a_stranger_cannot_have_another_order_and_is_told(service, shelf):
+    for wish in ({"diversity": 0.5}, {"new_share": 0.5}, {"max_per_category": 1}, {"include_seen": True}):
+        answer = service.get("/recommendations/nobody", params=wish).json()
+        assert answer["is_complete"] is False
+        assert answer["hints"][0].startswith("the user is not known"), wish
+    assert service.get("/recommendations/nobody", params={"category": "Comedy"}).json()["is_complete"] is True
 
 
 @pytest.mark.parametrize(
