@@ -1,8 +1,8 @@
 """Every task payload, its kind and its queue: what is asked, as small frozen values."""
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.identifiers import EntityId
 from core.narrowing import Narrowing
@@ -35,7 +35,7 @@ class Payload(BaseModel):
 
 
 class TrainPayload(Payload):
-    """Train models on everything that happened; the first goes live unless it is worse than what is live, or than popularity."""
+    """Train models on everything that happened; the best goes live unless it is worse than what is live, or than popularity."""
 
     kind = "train"
     version = 2
@@ -48,8 +48,8 @@ class TrainPayload(Payload):
         default=("als", "popular"),
         min_length=1,
         max_length=8,
-        description="What to train, `default` being what is found best by trying; the first that the gate lets through goes live. "
-        "A partial training updates what is live instead.",
+        description="What to train, each once, `default` being what is found best by trying; the first that the gate lets through goes "
+        "live, unless a later one is surely better. A partial training updates what is live instead.",
     )
     parameters: dict[Algorithm, dict[str, Any]] = Field(
         default_factory=dict,
@@ -58,6 +58,19 @@ class TrainPayload(Payload):
         examples=[{"als": {"factors": 128}}],
     )
     refresh_lists: bool = Field(default=True, description="Whether all lists are computed anew when a version goes live.")
+
+    @field_validator("algorithms")
+    @classmethod
+    def _named_once(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in algorithms if algorithms.count(name) > 1}):
+            raise ValueError(f"names {', '.join(twice)} more than once")
+        return algorithms
+
+    @model_validator(mode="after")
+    def _has_no_parameters_in_vain(self) -> Self:
+        if self.scope == "partial" and self.parameters:
+            raise ValueError("parameters are for a full training: a partial one goes on with those of the live version")
+        return self
 
     @property
     def exclusive_key(self) -> str:

@@ -7,7 +7,7 @@ Two models are compared user by user, with the paired bootstrap interval of the 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -118,6 +118,25 @@ def judge(exam: Exam, ours: Measured, rivals: list[Rival], *, min_users: int) ->
     against = {rival.name: {"version": rival.version, **_told(found[rival.name])} for rival in rivals}
     verdict, reason = _decide(exam, ours, rivals, found, min_users=min_users)
     return {"verdict": verdict, "reason": reason, "metric": METRIC, "user_count": exam.user_count, "against": against}
+
+
+def passed_over(passed: Sequence[tuple[str, Measured]]) -> dict[int, str]:
+    """Which of the models that passed the same exam, in the order they were asked for, another one is preferred to, and why.
+
+    The first is preferred until one comes that is better by more than chance explains.
+    """
+    best = 0
+    reasons: dict[int, str] = {}
+    for place, (name, measured) in enumerate(passed[1:], start=1):
+        ours, theirs = ({METRIC: one.values[METRIC]} for one in (measured, passed[best][1]))
+        difference = differences(ours, theirs)[METRIC]
+        if difference.is_above_zero:
+            mine, before = (np.nanmean(one[METRIC]) for one in (ours, theirs))
+            better = f"{name}, trained with it, is better: NDCG@10 {mine:.4f} against {before:.4f}"
+            reason = f"{better}, 95 % interval of the difference {difference.low:.4f} to {difference.high:.4f}"
+            reasons |= dict.fromkeys((earlier for earlier in range(place) if earlier not in reasons), reason)
+            best = place
+    return reasons
 
 
 def unjudged(reason: str) -> dict[str, Any]:

@@ -49,10 +49,17 @@ class TrainedModel:
     parent_id: int | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Any] = field(default_factory=dict)
+    passed_over: str | None = None
+    """Why another model of the same training is preferred to this one."""
 
     @property
     def is_refused(self) -> bool:
         return self.gate.get("verdict") == "refused"
+
+
+def preferred(trained: Sequence[TrainedModel]) -> int | None:
+    """Which of the models goes live: the first that is neither refused nor passed over."""
+    return next((place for place, model in enumerate(trained) if not model.is_refused and model.passed_over is None), None)
 
 
 @dataclass(frozen=True)
@@ -88,18 +95,17 @@ class Registry:
     ) -> tuple[list[int], tuple[Statement[Any], ...]]:
         """Store the arrays now and return the reserved version ids with the statements that make the versions known.
 
-        The first that is not refused goes live in place of `replaced_id`, which it was judged against; the others are candidates.
+        The preferred one goes live in place of `replaced_id`, which it was judged against; the others that passed are candidates.
         Until the statements are committed the arrays are files nobody points to. `keep`: see `core.model_versions.let_go`.
         """
         versions = model_versions.reserve(len(trained)).run(connection)
         statements: list[Statement[Any]] = []
         for version, model in zip(versions, trained, strict=True):
-            status, reason = ("refused", model.gate.get("reason")) if model.is_refused else ("candidate", None)
+            status, reason = ("refused", model.gate.get("reason")) if model.is_refused else ("candidate", model.passed_over)
             statements.append(model_versions.insert(self._store(version, model, task_id), status=status, reason=reason))  # type: ignore[arg-type]
-        passed = [(version, model) for version, model in zip(versions, trained, strict=True) if not model.is_refused]
-        for version, model in passed[:1]:
-            reason, otherwise = model.gate.get("reason"), "another version went live while this one was trained"
-            statements += model_versions.go_live(version, replaced_id=replaced_id, reason=reason, otherwise=otherwise)
+        if (place := preferred(trained)) is not None:
+            reason, otherwise = trained[place].gate.get("reason"), "another version went live while this one was trained"
+            statements += model_versions.go_live(versions[place], replaced_id=replaced_id, reason=reason, otherwise=otherwise)
         return versions, (*statements, model_versions.let_go(keep=keep))
 
     def current(self, connection: Connection[Any]) -> ServedModel | None:

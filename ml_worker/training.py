@@ -4,7 +4,7 @@ import copy
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from core.statement import Row
 from ml_worker import gate
 from ml_worker.choice.choose import BUDGET_SECONDS, Choice, choose
+from ml_worker.evaluation.metrics import Measured
 from ml_worker.gate import Exam, Rival
 from ml_worker.recommenders.base import NothingToLearn, Recommender
 from ml_worker.recommenders.interactions import Interactions
@@ -89,7 +90,8 @@ def recipe(name: str, parameters: Mapping[str, Any]) -> Recommender:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join((name, *(str(part) for part in first["loc"])))
-        raise InvalidParameters(f"parameters.{place}: {first['msg']}") from error
+        known = ", ".join(algorithm.Config.model_fields) or "none"
+        raise InvalidParameters(f"parameters.{place}: {first['msg']}; the parameters of {name} are: {known}") from error
 
 
 def check_memory(asked: Sequence[Recommender | Chooser], interactions: Interactions, *, limit_mb: int | None) -> None:
@@ -161,18 +163,28 @@ def train_full(
     # Chosen without the slice too: what was chosen by it would be flattered by it.
     choices = [_choose(model, exam.split.train if exam else interactions, stages) for model in asked]
     models = [choice.recommender for choice in choices]
-    held_out = _live_recipe(live, models[0]) if exam else None
+    held_out = _live_recipe(live, models) if exam else None
     rivals = _rivals(exam, live, held_out, stages) if exam else []
-    trained = []
+    trained, measured = [], []
     for model, choice in zip(models, choices, strict=True):
-        metrics, verdict = _judge(model, exam, rivals, standard, stages)
-        judged = ({**metrics, "choice": choice.report} if choice.report else metrics, verdict)
-        trained.append(_fit(model, interactions, window, judged, stages.next(f"training {model.name}")))
+        others = [rival for rival in rivals if rival.name != "live" or not _is_same(model, held_out)]
+        judged = _judge(model, exam, others, standard, stages)
+        measured.append(judged.measured)
+        trained.append(_fit(model, interactions, window, judged.with_choice(choice), stages.next(f"training {model.name}")))
+    trained = _compared(trained, measured)
     if live is None and all(model.is_refused for model in trained):
         reason = f"nothing is live and the gate refused {' and '.join(model.name for model in models)}: popularity serves meanwhile"
-        fallback = gate.unjudged("") | {"verdict": "passed", "reason": reason}
-        trained.append(_fit(Popular(), interactions, window, ({}, fallback), stages.next("counting")))
+        fallback = Judged(verdict=gate.unjudged("") | {"verdict": "passed", "reason": reason})
+        trained.append(_fit(Popular(), interactions, window, fallback, stages.next("counting")))
     return trained
+
+
+def _compared(trained: Sequence[TrainedModel], measured: Sequence[Measured | None]) -> list[TrainedModel]:
+    """The models, of which those say so that another is preferred to."""
+    passed = [(place, one) for place, one in enumerate(measured) if one is not None and trained[place].gate.get("verdict") == "passed"]
+    reasons = gate.passed_over([(trained[place].recommender.name, one) for place, one in passed])
+    over = {passed[index][0]: reason for index, reason in reasons.items()}
+    return [replace(model, passed_over=over.get(place)) for place, model in enumerate(trained)]
 
 
 def _choose(model: Recommender | Chooser, interactions: Interactions, stages: "Stages") -> Choice:
@@ -181,15 +193,19 @@ def _choose(model: Recommender | Chooser, interactions: Interactions, stages: "S
     return model.choose(interactions, stages.next("choosing what to train"))
 
 
-def _live_recipe(live: Live | None, ours: Recommender) -> Recommender | None:
-    """What the live version was trained by, to be fitted without the slice; None where that is what is being trained, or cannot be."""
+def _live_recipe(live: Live | None, ours: Sequence[Recommender]) -> Recommender | None:
+    """What the live version was trained by, to be fitted without the slice; None where nothing else is being trained, or it cannot be."""
     if live is None:
         return None
     try:
         theirs = recipe(live.algorithm, live.parameters)
     except (UnknownAlgorithm, InvalidParameters):  # of a plug-in that is gone, or of another version of Marquee
         return None
-    return None if (theirs.name, theirs.config) == (ours.name, ours.config) else theirs
+    return None if all(_is_same(model, theirs) for model in ours) else theirs
+
+
+def _is_same(ours: Recommender, theirs: Recommender | None) -> bool:
+    return theirs is not None and (theirs.name, theirs.config) == (ours.name, ours.config)
 
 
 def _rivals(exam: Exam, live: Live | None, held_out: Recommender | None, stages: "Stages") -> list[Rival]:
@@ -202,28 +218,36 @@ def _rivals(exam: Exam, live: Live | None, held_out: Recommender | None, stages:
     return rivals
 
 
-Judged = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""What was measured, and the verdict."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict, what was measured as the registry keeps it, and user by user."""
+
+    verdict: Mapping[str, Any]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    measured: Measured | None = None
+
+    def with_choice(self, choice: Choice) -> Self:
+        """With what was tried, if the model was chosen."""
+        return replace(self, metrics={**self.metrics, "choice": choice.report}) if choice.report else self
 
 
 def _judge(model: Recommender, exam: Exam | None, rivals: list[Rival], standard: Standard, stages: "Stages") -> Judged:
     report = stages.next(f"fitting {model.name} for the gate")
     if exam is None:
-        return {}, gate.unjudged("nobody with a past liked anything new in the most recent interactions")
+        return Judged(gate.unjudged("nobody with a past liked anything new in the most recent interactions"))
     candidate = copy.copy(model)  # with all it was made with
     try:
         candidate.fit(exam.split.train, progress=report)
     except NothingToLearn:
-        return {}, gate.unjudged("nobody liked anything before the most recent interactions")
+        return Judged(gate.unjudged("nobody liked anything before the most recent interactions"))
     ours = exam.measure(candidate)
-    return gate.report(exam, ours, rivals), gate.judge(exam, ours, rivals, min_users=standard.min_users)
+    return Judged(gate.judge(exam, ours, rivals, min_users=standard.min_users), gate.report(exam, ours, rivals), ours)
 
 
 def _fit(model: Recommender, interactions: Interactions, window: Mapping[str, Any], judged: Judged, progress: Report) -> TrainedModel:
     started = time.monotonic()
     model.fit(interactions, progress=progress)
-    metrics, verdict = judged
-    return TrainedModel(model, window, training_seconds=time.monotonic() - started, metrics=metrics, gate=verdict)
+    return TrainedModel(model, window, training_seconds=time.monotonic() - started, metrics=judged.metrics, gate=judged.verdict)
 
 
 def train_partial(

@@ -30,6 +30,11 @@ class Interval(NamedTuple):
         """Whether all of it is negative; of a difference: surely worse."""
         return self.high < 0
 
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether all of it is positive; of a difference: surely better."""
+        return self.low > 0
+
     def __str__(self) -> str:
         return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
 

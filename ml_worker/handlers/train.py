@@ -1,4 +1,4 @@
-"""`train`: fits models on everything that happened, or brings the live one up to date; the first that the gate lets through goes live."""
+"""`train`: fits models on everything that happened, or brings the live one up to date; the best that the gate lets through goes live."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ml_worker.recommenders.base import NothingToLearn, TrainingDiverged
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.registry import UnknownAlgorithm
 from ml_worker.recommenders.updating import FullTrainingNeeded
-from ml_worker.registry import UNUSABLE, TrainedModel, window
+from ml_worker.registry import UNUSABLE, TrainedModel, preferred, window
 from ml_worker.training import InvalidParameters, Live, Standard, TooLarge
 
 MAX_DRIFT = 0.01
@@ -127,8 +127,8 @@ def _publish(job: Job[TrainPayload], context: Context, trained: Sequence[Trained
         versions, effects = context.registry.publish(
             connection, trained, task_id=job.task.id, replaced_id=replaced_id, keep=context.settings.models_kept
         )
-    passed = [version for version, model in zip(versions, trained, strict=True) if not model.is_refused]
-    if job.payload.refresh_lists and passed:
+    place = preferred(trained)
+    if job.payload.refresh_lists and place is not None:
         effects += (
             tasks.submit(RefreshListsPayload(), owner=job.task.owner, parent_id=job.task.id, correlation_id=job.task.correlation_id),
         )
@@ -138,9 +138,9 @@ def _publish(job: Job[TrainPayload], context: Context, trained: Sequence[Trained
         "interaction_count": len(read.interactions),
         "new_count": read.arrivals.new_count if job.payload.scope == "partial" else None,
         "models": models,
-        "goes_live": passed[0] if passed else None,
+        "goes_live": None if place is None else versions[place],
         "is_skipped": False,
-        "note": None if passed else f"the gate let nothing through: {trained[0].gate['reason']}",
+        "note": None if place is not None else f"the gate let nothing through: {trained[0].gate['reason']}",
     }
     return Product(result, effects=effects)
 
@@ -152,6 +152,7 @@ def _told(version: int, model: TrainedModel) -> dict[str, Any]:
         "training_seconds": round(model.training_seconds, 3),
         "verdict": model.gate.get("verdict"),
         "reason": model.gate.get("reason"),
+        "passed_over": model.passed_over,
     }
 
 

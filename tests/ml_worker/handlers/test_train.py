@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from core import lists, model_versions, tasks
 from core.lists import Narrowing
@@ -61,6 +62,53 @@ def test_the_default_is_chosen_by_trying_and_says_what_was_tried(connection, cat
     assert lists.read("u1", narrowing=Narrowing(count=5)).run(connection).algorithm == model["algorithm"]
 
 
+@pytest.fixture
+def tastes(connection):
+    """80 users who like twelve westerns or twelve comedies of twenty each, everybody's twelfth film last of all."""
+    connection.execute("INSERT INTO items (id, title) SELECT g || n, g || n FROM generate_series(0, 19) n, unnest(ARRAY['w', 'c']) g")
+    connection.execute("INSERT INTO users (id) SELECT 'u' || n FROM generate_series(0, 79) n")
+    connection.execute(
+        """INSERT INTO interactions (user_id, item_id, type, value, occurred_at)
+           SELECT 'u' || u, CASE u % 2 WHEN 0 THEN 'w' ELSE 'c' END || (u * 7 + i * 3) % 20, 'rating', 5,
+                  now() - interval '10 days' + (i * 80 + u) * interval '1 minute'
+           FROM generate_series(0, 79) u, generate_series(0, 11) i"""
+    )
+
+
+@pytest.mark.usefixtures("tastes")
+def test_of_several_that_pass_the_one_that_is_surely_better_goes_live(connection, finish):
+    result = train(finish, algorithms=("popular", "item_knn", "als"))
+    popular, knn, als = result["models"]
+    assert {model["verdict"] for model in result["models"]} == {"passed"}
+    assert result["goes_live"] == live(connection)[0]
+    assert result["goes_live"] in {knn["id"], als["id"]}, "though popularity was asked for first"
+    assert "95 % interval of the difference" in popular["passed_over"]
+    status, reason = connection.execute("SELECT status, status_reason FROM model_versions WHERE id = %s", (popular["id"],)).fetchone()
+    assert (status, reason) == ("candidate", popular["passed_over"])
+
+
+@pytest.mark.usefixtures("tastes")
+def test_each_model_is_held_against_the_live_one_though_another_has_its_recipe(connection, finish):
+    (first,) = train(finish, algorithms=("als",))["models"]
+    again = train(finish, algorithms=("als", "popular"))
+    als, popular = again["models"]
+    assert als["reason"].startswith("not worse than popularity on"), "its own recipe is no rival"
+    assert popular["verdict"] == "refused"
+    assert f"worse than version {first['id']} (als), which is live" in popular["reason"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        ({"algorithms": ["als", "ease", "als"]}, "names als more than once"),
+        ({"scope": "partial", "parameters": {"als": {"factors": 8}}}, "parameters are for a full training"),
+    ],
+)
+def test_a_training_that_contradicts_itself_is_not_taken(payload, why):
+    with pytest.raises(ValidationError, match=why):
+        parse("train", 2, payload)
+
+
 def test_a_partial_training_needs_something_new_and_says_what_it_updated(connection, catalogue, finish):
     assert train(finish, scope="partial")["note"] == "no version is live; a full training makes one"
     first = train(finish, algorithms=("popular",))["models"][0]["id"]
@@ -87,6 +135,11 @@ def test_a_partial_training_needs_something_new_and_says_what_it_updated(connect
     [
         ({"algorithms": ("als",), "parameters": {"als": {"factors": 0}}}, "invalid_parameters", "parameters.als.factors: Input should be"),
         ({"algorithms": ("als",), "parameters": {"als": {"depth": 3}}}, "invalid_parameters", "parameters.als.depth: Extra inputs"),
+        (
+            {"algorithms": ("als",), "parameters": {"als": {"factor": 3}}},
+            "invalid_parameters",
+            "parameters.als.factor: Extra inputs are not permitted; the parameters of als are: factors, ",
+        ),
         (
             {"algorithms": ("default",), "parameters": {"default": {"factors": 3}}},
             "invalid_parameters",
