@@ -9,12 +9,12 @@ from typing import Any, Literal
 from core.list_ids import Surface, origin_of
 from core.statement import Row, Statement
 
-Event = Literal["impression", "click"]
+Event = Literal["impression", "click", "conversion"]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """That an entry of a list was shown or clicked. Without a place: it is taken from the impression."""
+    """That an entry of a list was shown or clicked, or led to an interaction. Without a place: it is taken from the impression."""
 
     list_id: uuid.UUID
     item_id: str
@@ -23,19 +23,23 @@ class Told:
     occurred_at: datetime | None = None
 
 
-# A click implies that the entry was shown. What is told twice changes nothing: the first time counts.
+# A click implies that the entry was shown, and so does an interaction that names the list. What is told twice changes nothing: the first
+# time counts.
 _RECORD = """
-INSERT INTO impressions (list_id, item_id, user_id, position, surface, model_version_id, experiment_id, arm, shown_at, clicked_at)
+INSERT INTO impressions (list_id, item_id, user_id, position, surface, model_version_id, experiment_id, arm, shown_at, clicked_at,
+                         converted_at)
 SELECT given.list_id, given.item_id, given.user_id, given.position, given.surface,
        (SELECT id FROM model_versions WHERE id = given.model_version_id), nullif(given.experiment_id, 0), given.arm,
-       coalesce(given.occurred_at, clock_timestamp()), CASE WHEN %(is_click)s THEN coalesce(given.occurred_at, clock_timestamp()) END
+       told.at, CASE WHEN %(is_click)s THEN told.at END, CASE WHEN %(is_conversion)s THEN told.at END
 FROM unnest(%(list_ids)s::uuid[], %(item_ids)s::text[], %(user_ids)s::text[], %(positions)s::int[], %(surfaces)s::text[],
             %(versions)s::bigint[], %(experiments)s::int[], %(arms)s::int[], %(times)s::timestamptz[])
          AS given (list_id, item_id, user_id, position, surface, model_version_id, experiment_id, arm, occurred_at)
+CROSS JOIN LATERAL (SELECT coalesce(given.occurred_at, clock_timestamp()) AS at) AS told
 JOIN items ON items.id = given.item_id
 ORDER BY given.list_id, given.item_id
 ON CONFLICT (list_id, item_id) DO UPDATE SET
-    clicked_at = coalesce(impressions.clicked_at, excluded.clicked_at), position = coalesce(impressions.position, excluded.position)
+    clicked_at = coalesce(impressions.clicked_at, excluded.clicked_at),
+    converted_at = coalesce(impressions.converted_at, excluded.converted_at), position = coalesce(impressions.position, excluded.position)
 RETURNING list_id, item_id
 """
 
@@ -47,6 +51,7 @@ def record(events: Sequence[Told], event: Event) -> Statement[set[tuple[uuid.UUI
     made = [(one, origin) for one in told.values() if (origin := origins[one.list_id]) is not None]
     params: dict[str, Any] = {
         "is_click": event == "click",
+        "is_conversion": event == "conversion",
         "list_ids": [one.list_id for one, _ in made],
         "item_ids": [one.item_id for one, _ in made],
         "user_ids": [one.user_id for one, _ in made],
@@ -58,17 +63,6 @@ def record(events: Sequence[Told], event: Event) -> Statement[set[tuple[uuid.UUI
         "times": [one.occurred_at for one, _ in made],
     }
     return Statement(_RECORD, params, lambda rows: {(row["list_id"], row["item_id"]) for row in rows})
-
-
-_CONVERT = """
-UPDATE impressions SET converted_at = coalesce(converted_at, clock_timestamp())
-WHERE list_id = %(list_id)s AND item_id = %(item_id)s RETURNING 1 AS found
-"""
-
-
-def convert(list_id: uuid.UUID, item_id: str) -> Statement[bool]:
-    """That an interaction came of an entry; False if it was never said to be shown."""
-    return Statement(_CONVERT, {"list_id": list_id, "item_id": item_id}, bool)
 
 
 # `now()`, because an index is of no use for a time that may change from row to row.
@@ -101,12 +95,12 @@ class Rates:
     conversions: int
 
 
-Dimension = Literal["day", "algorithm", "model_version_id", "surface", "position"]
+Dimension = Literal["day", "algorithm", "model_version", "surface", "position"]
 
 _REPORT = """
 SELECT CASE WHEN 'day' = ANY(%(by)s) THEN (shown_at AT TIME ZONE 'UTC')::date END AS day,
        CASE WHEN 'algorithm' = ANY(%(by)s) THEN coalesce(algorithm, impressions.surface) END AS algorithm,
-       CASE WHEN 'model_version_id' = ANY(%(by)s) THEN model_version_id END AS model_version_id,
+       CASE WHEN 'model_version' = ANY(%(by)s) THEN model_version_id END AS model_version_id,
        CASE WHEN 'surface' = ANY(%(by)s) THEN impressions.surface END AS surface,
        CASE WHEN 'position' = ANY(%(by)s) THEN position END AS position,
        count(*) AS impressions, count(clicked_at) AS clicks, count(converted_at) AS conversions

@@ -22,6 +22,15 @@ DEFAULT_VALUES: Final[dict[InteractionType, float]] = {"watch": 1.0, "like": 1.0
 """What a missing value means; a rating without one means nothing."""
 
 
+INDIFFERENT: Final = 2.5
+"""A rating up to here speaks against an item, as a dislike does."""
+
+
+def is_favourable(type: InteractionType, value: float) -> bool:  # noqa: A002 (the column's name)
+    """Whether an interaction says something for its item."""
+    return type != "dislike" and (type != "rating" or value > INDIFFERENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An interaction as it is stored."""

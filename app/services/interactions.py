@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.errors import ItemNotFound, UserNotFound
 from core import feedback, interactions, tasks
+from core.feedback import Told
 from core.interactions import InteractionType, Recorded
 from core.messages import RecommendPayload
 from core.tables import Interaction, Item
@@ -41,8 +42,8 @@ async def record_interaction(
         if error.diag.constraint_name == "fk_interactions_user_id":
             raise UserNotFound(user_id) from error
         raise ItemNotFound(item_id) from error
-    if list_id is not None:
-        await feedback.convert(list_id, item_id).run_async(connection)
+    if list_id is not None and interactions.is_favourable(type, value):
+        await feedback.record([Told(list_id, item_id, user_id)], "conversion").run_async(connection)
     payload = RecommendPayload(user_id=user_id)
     submitted = await tasks.submit(payload, owner=owner, correlation_id=correlation_id, is_rung=is_rung).run_async(connection)
     return recorded, submitted.id if submitted else None

@@ -15,6 +15,7 @@ from app.services import interactions
 from app.services.accounts import SignedIn
 from core.identifiers import EntityId
 from core.interactions import DEFAULT_VALUES, VALUE_RANGES, InteractionType
+from core.list_ids import origin_of
 from core.messages import RecommendPayload
 
 router = APIRouter(prefix="/interactions", tags=["interactions"])
@@ -38,8 +39,17 @@ class InteractionCreate(Request):
     )
     occurred_at: Moment | None = Field(default=None, description="By default now; at most a day ahead.")
     list_id: Annotated[uuid.UUID, Field(strict=False)] | None = Field(
-        default=None, description="The list that showed the item, if one did."
+        default=None,
+        description="The list that showed the item, if one did: the interaction counts as its conversion, unless it is a dislike "
+        "or a rating of 2.5 or less.",
     )
+
+    @field_validator("list_id")
+    @classmethod
+    def _of_a_list(cls, value: uuid.UUID | None) -> uuid.UUID | None:
+        if value is not None and origin_of(value) is None:
+            raise ValueError("is the id of no list; send the list_id of the answer that showed the item")
+        return value
 
     @field_validator("occurred_at")
     @classmethod

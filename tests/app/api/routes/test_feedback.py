@@ -61,6 +61,17 @@ def test_what_cannot_be_recorded_is_said_of_each(visitor, service, films, list_i
     assert service.post("/clicks", {"data": [{"list_id": list_id, "item_id": "m2", "user_id": "nobody"}]}).status_code == 404
 
 
+def test_an_interaction_that_names_its_list_counts_though_nobody_told_of_the_impression(visitor, admin, films, list_id, complaint):
+    told = [("m1", "like", {}), ("m2", "dislike", {}), ("m3", "rating", {"value": 2.5}), ("m4", "rating", {"value": 4})]
+    for item_id, kind, value in told:
+        assert visitor.post("/interactions", {"item_id": item_id, "type": kind, "list_id": list_id, **value}).status_code == 201
+    (row,) = admin.get("/reports/click-through", params={"by": ["model_version", "algorithm"]}).json()["data"]
+    assert (row["algorithm"], row["impressions"], row["clicks"], row["conversions"]) == ("ease", 2, 0, 2), "no dislike, no bad rating"
+    assert row["model_version"] == origin_of(uuid.UUID(list_id)).model_version_id
+    stranger = visitor.post("/interactions", {"item_id": "m1", "type": "view", "list_id": str(uuid.uuid4())})
+    assert complaint(stranger) == {"list_id": "is the id of no list; send the list_id of the answer that showed the item"}
+
+
 def test_wrong_fields_are_named(visitor, complaint, films, list_id):
     assert list(complaint(visitor.post("/impressions", {"data": []}))) == ["data"]
     wrong = {"data": [{"list_id": "x", "item_id": "m1", "position": 0}]}
