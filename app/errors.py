@@ -194,8 +194,11 @@ class ExperimentExists(Problem):
     slug = "experiment-exists"
     title = "The experiment cannot begin"
 
-    def __init__(self) -> None:
-        super().__init__("The name was used before, or another experiment is running: end that first.")
+    def __init__(self, name: str, *, running: str | None) -> None:
+        if running is None:
+            super().__init__(f"There was an experiment {name!r} before: choose another name.")
+        else:
+            super().__init__(f"The experiment {running!r} is running; POST /experiments/{running}/end ends it.")
 
 
 class ListReplaced(Problem):

@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
@@ -74,10 +75,11 @@ def show_command(version_id: VersionId) -> None:
         version = _find(connection, version_id)
         done = audit.deeds(f"model:{version_id}").run(connection)
     table = pairs()
-    for name, value in version.items():
+    for name, value in _plain(version).items():
         if value not in (None, "", {}):
             table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
     show(table)
+    _show_measured(version["metrics"])
     if version["artifact"]:
         try:
             files = open_artifacts(settings).files(version["artifact"])
@@ -87,6 +89,39 @@ def show_command(version_id: VersionId) -> None:
             for name, file in files.items():
                 out.print(f"{name}: {file.size:,} bytes, SHA-256 {file.sha256}")
     deeds.tell(done)
+
+
+def _plain(version: Row) -> dict[str, Any]:
+    """The fields of a version as people read them, without what was measured."""
+    window, gate, metrics = version["data_window"], version["gate"], version["metrics"]
+    told = {name: value for name, value in version.items() if name != "metrics"}
+    told["gate"] = ": ".join(filter(None, (gate.get("verdict"), gate.get("reason"))))
+    if {"interaction_count", "user_count", "item_count", "first_at", "last_at"} <= window.keys():
+        counts = f"{window['interaction_count']:,} interactions of {window['user_count']:,} users and {window['item_count']:,} items"
+        told["data_window"] = f"{counts}, {_between(window)}"
+    part = metrics.get("slice", {})
+    if {"user_count", "first_at", "last_at"} <= part.keys():
+        how = ", seen in training" if part.get("is_seen") else ""
+        told["measured_on"] = f"{part['user_count']:,} users, {_between(part)}{how}"
+    return {**told, "choice": metrics.get("choice")}
+
+
+def _between(part: Row) -> str:
+    first, last = (datetime.fromtimestamp(part[name], UTC) for name in ("first_at", "last_at"))
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+
+
+def _show_measured(metrics: Row) -> None:
+    """Each metric beside that of what the version was held against."""
+    rivals = metrics.get("baselines", {})
+    titles = (f"{name} {told['version']}" if told.get("version") else name for name, told in rivals.items())
+    table = table_of("metric", "this", *titles)
+    for name, value in metrics.get("values", {}).items():
+        table.add_row(name, _told(value), *(_told(told["values"].get(name)) for told in rivals.values()))
+    if table.rows:
+        out.print()
+        show(table)
+        out.print()
 
 
 @app.command("compare")

@@ -196,4 +196,4 @@ def _payload(kind: str, payload: dict[str, Any]) -> Any:
 
 
 def _refused(error: CronNotUnderstood | TimezoneUnknown) -> Refusal:
-    return Refusal(f"the cron expression {error}" if isinstance(error, CronNotUnderstood) else str(error), exit_code=2)
+    return Refusal(f"the cron expression: {error}" if isinstance(error, CronNotUnderstood) else str(error), exit_code=2)

@@ -100,13 +100,17 @@ def read(path: Path, *, largest_bytes: int) -> tuple[BundleManifest, dict[str, b
     Raises `BundleRefused` or `NewerBundle`.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        source = path.open("rb")
+    except OSError as error:
+        raise BundleRefused(f"it cannot be read: {error.strerror or error}") from error
+    try:
+        with source, zipfile.ZipFile(source) as archive:
             manifest = _read_manifest(archive)
             _check_declared(archive, manifest, largest_bytes)
             files = {name: _read_file(archive, name, declared) for name, declared in manifest.files.items()}
             return manifest, {**files, MANIFEST: manifest.model_dump_json().encode()}
     except _BROKEN as error:
-        raise BundleRefused(f"it is no whole zip file: {error}") from error
+        raise BundleRefused(f"it is no whole zip file, or was damaged on its way: {error}; copy or export it once more") from error
 
 
 def parse_manifest(data: bytes) -> BundleManifest:

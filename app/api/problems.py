@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from app.api.patterns import in_words
 from app.errors import BodyTooLarge, FieldError, MethodNotAllowed, PathNotFound, Problem, RequestInvalid
 from app.faults import ArtifactsNotReached, DatabaseUnavailable, Unexpected
 from core.log import get_logger
@@ -101,8 +102,14 @@ def _field_error(found: dict[str, Any]) -> FieldError:
     where, *path = (str(part) for part in found["loc"])
     if found["type"] == "json_invalid":
         return FieldError("body", f"is not valid JSON: {found['ctx']['error']} at character {path[0]}")
-    message = "is not a known field" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
-    return FieldError(".".join(path) or where, message)
+    return FieldError(".".join(path) or where, _message(found))
+
+
+def _message(found: dict[str, Any]) -> str:
+    if found["type"] == "extra_forbidden":
+        return "is not a known field"
+    words = in_words(found["ctx"]["pattern"]) if found["type"] == "string_pattern_mismatch" else None
+    return words or found["msg"].removeprefix("Value error, ")
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -45,7 +45,8 @@ async def start(connection: AsyncConnection[Any], *, name: str, share_b: float, 
             raise ModelNotFound(arm.model_version)
     begun = await experiments.start(name=name, share_b=share_b, arms=arms).run_async(connection)
     if begun is None:
-        raise ExperimentExists
+        running = await experiments.running().run_async(connection)
+        raise ExperimentExists(name, running=running.name if running else None)
     await _follow(connection, "experiment.start", begun, actor)
     return begun
 

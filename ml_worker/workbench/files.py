@@ -1,5 +1,6 @@
 """Reads plain files of events, `user<TAB>item[<TAB>value[<TAB>timestamp]]` or with commas, without a header, as columns."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -113,8 +114,11 @@ class _Reader:
         except ValueError:
             bad = next(row for row, text in enumerate(texts) if not _is_number(text))
         if bad is not None:
-            hint = "; a header has to be removed" if at.line(bad) == 1 else ""
-            raise self._problem(at.line(bad), f"the {_COLUMNS[place]} is {_shown(texts[bad])}, not a finite number{hint}")
+            what = f"the {_COLUMNS[place]} is {_shown(texts[bad])}, "
+            if _is_number(texts[bad]) and math.isfinite(float(texts[bad])):
+                raise self._problem(at.line(bad), f"{what}too large for seconds")
+            hint = "; a header has to be removed" if at.line(bad) == 1 and not _is_number(texts[bad]) else ""
+            raise self._problem(at.line(bad), f"{what}not a finite number{hint}")
         return numbers if place == _VALUE else numbers.astype(np.int64)
 
     def _problem(self, number: int, what: str) -> UnusableFile:

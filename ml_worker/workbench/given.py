@@ -40,6 +40,7 @@ def read_given(train: Path, test: Path, valid: Path | None = None, *, protocol: 
     interactions = _interactions(learnt, values)
     truth, asked, notes = _truth(tested, interactions)
     if not len(truth):
+        notes += () if len(asked) else (f"users are written like {tested.user_ids[0]!r} there and {learnt.user_ids[0]!r} here",)
         raise UnusableFile(f"{test}: none of its {len(tested):,} lines can be found by anybody known from {train}; " + "; ".join(notes))
     validation = None
     if valid is not None:
@@ -88,6 +89,8 @@ def infer_protocol(train: Events, test: Events) -> tuple[Protocol, str]:
 
 def _interactions(events: Events, values: Values) -> Interactions:
     """Training data with sorted vocabularies. Without time stamps all times are 0: the order of the lines says what came first."""
+    if events.values is not None and not (events.values > 0).any():
+        raise UnusableFile(f"{events.path}: none of its {len(events):,} values is above 0, so that nobody likes anything")
     users, user_ids = _sorted(events.users, events.user_ids)
     items, item_ids = _sorted(events.items, events.item_ids)
     times = np.zeros(len(events), dtype=np.int64) if events.times is None else events.times

@@ -119,4 +119,6 @@ def _scored(trial: Trial) -> str:
     if trial.score is None:
         return "failed"
     bounds = np.array([trial.low, trial.high], dtype=np.float64)
+    if np.isnan(bounds).any():
+        return f"{trial.score:.4f} (of a single user: no interval)"
     return f"{trial.score:.4f} [{bounds[0]:.4f}, {bounds[1]:.4f}]"

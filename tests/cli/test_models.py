@@ -39,12 +39,28 @@ def test_versions_are_listed_shown_and_compared(marquee, add):
     assert marquee("list", "--status", "lost").code == 2
     told = marquee("show", live).out
     assert "arrays.npz: 7 bytes, SHA-256 " in told
+    assert ["ndcg@10", "0.2000", "(0.1900–0.2100)"] in [line.split() for line in told.splitlines()]
     assert marquee("show", 999).err == "marquee: there is no model version 999\n"
     (row,) = [line for line in marquee("compare", live, refused).out.splitlines() if line.startswith("ndcg@10")]
     assert row.split() == ["ndcg@10", "0.2000", "(0.1900–0.2100)", "0.1000", "(0.0900–0.1100)"]
     other = add(metrics=json.dumps({"slice": {"first_at": 2}}))
     assert "measured on different slices" in marquee("compare", live, other).out
     assert marquee("compare", other, add(metrics="{}")).err == "marquee: none of these versions was measured\n"
+
+
+def test_a_version_is_shown_as_people_read_it(marquee, add):
+    window = {"interaction_count": 1200, "user_count": 30, "item_count": 40, "first_at": 0, "last_at": 86_400, "last_id": 7}
+    values = {"ndcg@10": {"value": 0.2, "low": 0.1, "high": 0.3}}
+    rival = {"version": 3, "values": {"ndcg@10": {"value": 0.1, "low": None, "high": None}}}
+    part = {"user_count": 25, "first_at": 0, "last_at": 60, "is_seen": False}
+    metrics = {"slice": part, "values": values, "baselines": {"live": rival}}
+    gate = {"verdict": "passed", "reason": "not worse than version 3"}
+    version = add(**{name: json.dumps(told) for name, told in (("data_window", window), ("metrics", metrics), ("gate", gate))})
+    told = [" ".join(line.split()) for line in marquee("show", version).out.splitlines()]
+    assert "data_window 1,200 interactions of 30 users and 40 items, 1970-01-01 00:00 to 1970-01-02 00:00 UTC" in told
+    assert "measured_on 25 users, 1970-01-01 00:00 to 1970-01-01 00:01 UTC" in told
+    assert "gate passed: not worse than version 3" in told
+    assert [line for line in told if "metric" in line or "ndcg" in line] == ["metric this live 3", "ndcg@10 0.2000 (0.1000–0.3000) 0.1000"]
 
 
 def test_promoting_and_rolling_back_are_remembered_and_refused_where_they_must_be(marquee, add, connection):
@@ -75,4 +91,4 @@ def test_a_version_is_carried_as_a_file(marquee, add, connection, tmp_path):
     ]
     (tmp_path / "best.zip").write_bytes((tmp_path / "best.zip").read_bytes()[:-30])
     assert marquee("import", "best.zip").err.startswith("marquee: best.zip is not taken: it is no whole zip file")
-    assert marquee("import", "none.zip").err.startswith("marquee: none.zip is not taken: ")
+    assert marquee("import", "none.zip").err == "marquee: none.zip is not taken: it cannot be read: No such file or directory\n"

@@ -53,13 +53,13 @@ def test_one_is_run_now_unless_the_kind_is_active(connection, marquee):
     ("arguments", "code", "complaint"),
     [
         (("set", "full-training"), 2, "say what to change: --cron, --timezone or --payload"),
-        (("set", "full-training", "--cron", "0 25 * * *"), 2, "the cron expression the field hour is '25'; allowed are 0 to 23"),
+        (("set", "full-training", "--cron", "0 25 * * *"), 2, "the cron expression: the field hour is '25'; allowed are 0 to 23"),
         (("set", "full-training", "--timezone", "Mars"), 2, "'Mars' is no time zone"),
         (("set", "full-training", "--payload", "{"), 2, "--payload is not valid JSON"),
         (("set", "full-training", "--payload", "[]"), 2, "--payload must be a JSON object"),
         (("set", "full-training", "--payload", '{"scope": "half"}'), 2, "the payload is not one of a train task: scope: "),
         (("show", "weekly"), 1, "there is no schedule 'weekly'; there are count-items, full-training, partial-training, refresh-all-lists"),
-        (("preview", "* * * *"), 2, "the cron expression needs the five fields"),
+        (("preview", "* * * *"), 2, "the cron expression: needs the five fields"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(marquee, arguments, code, complaint):

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from app.api.deps import CorrelationId, CurrentAccount, Process, Transaction, quota_of
 from app.api.kinds import check_may_ask, field_error, parse_payload
+from app.api.patterns import KEY
 from app.api.problems import FieldErrorOut, documented, invalid
 from app.api.shapes import Answer, Request
 from app.errors import NotAuthenticated, Problem
@@ -31,7 +32,7 @@ REFUSALS: Final[dict[int, Status]] = {403: "forbidden", 404: "not_found", 409: "
 class BatchRow(Request):
     kind: str
     payload: dict[str, Any]
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")] | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200, pattern=KEY)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
 

@@ -1,11 +1,12 @@
 """`/experiments`: two arms of model version and settings, and what they yield."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
 from app.api.deps import Administrator, By, Connection, Transaction
+from app.api.patterns import EXPERIMENT
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant, Listing, Request
 from app.errors import ExperimentExists, ExperimentNotFound, Forbidden, NotAuthenticated
@@ -15,15 +16,13 @@ from core.experiments import Arm, Experiment
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
-NAME: Final = r"^[a-z0-9][a-z0-9-]{0,63}$"
-
-Name = Annotated[str, Path(pattern=NAME)]
+Name = Annotated[str, Path(pattern=EXPERIMENT)]
 
 
 class ExperimentCreate(Request):
     model_config = ConfigDict(json_schema_extra={"example": {"name": "more-diverse", "arm_b": {"diversity": 0.3}}})
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, Field(pattern=EXPERIMENT)]
     share_b: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="The share of all users that gets arm B.")
     arm_a: Arm = Arm()
     arm_b: Arm = Arm()

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field, TypeAdapter, field_validator
 
 from app.api.deps import PREFIX, CurrentAccount, Operator, Session, acts_for_anybody
+from app.api.patterns import WEB_ADDRESS
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Document, Instant, Label, Limit, Listing, Moment, Page, Request, Text, opened, page_of
 from app.errors import Forbidden, ItemExists, ItemNotFound, NotAuthenticated
@@ -38,7 +39,7 @@ class ItemCreate(Request):
     categories: Annotated[list[Label], Field(max_length=50, default_factory=list)]
     tags: Annotated[list[Label], Field(max_length=200, default_factory=list)]
     released_at: Moment | None = None
-    image_url: Annotated[Text, Field(max_length=2000, pattern=r"^https?://[^\s]+$")] | None = None
+    image_url: Annotated[Text, Field(max_length=2000, pattern=WEB_ADDRESS)] | None = None
     description: Annotated[Text, Field(max_length=10_000)] | None = None
     attributes: Annotated[Document, Field(default_factory=dict)]
     is_hidden: bool = Field(default=False, description="Hidden items are neither listed nor recommended.")

@@ -12,6 +12,7 @@ from pydantic import Field
 from app.api.deps import CurrentAccount, CurrentBearer, Process, Services, acts_for_anybody, check_may_act_for
 from app.api.events import LastEventId, last_seen, stream
 from app.api.lists import NOT_MODIFIED, AskedOfOrder, EntryOut, IfNoneMatch, desk_of, entry_document, instant, tagged
+from app.api.patterns import CURSOR
 from app.api.problems import documented
 from app.api.queries import QueryOf
 from app.api.shapes import Answer, Instant
@@ -25,9 +26,6 @@ from core.list_ids import origin_of
 from core.narrowing import MAX_OFFSET, Narrowing
 
 router = APIRouter(prefix="/recommendations", tags=["recommendations"])
-
-CURSOR: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9]{1,4}$"
-"""The id of a list and a place in it."""
 
 FRESH_SECONDS: Final = 5.0
 """How long a fresh list is waited for if nothing else is said."""

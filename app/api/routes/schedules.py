@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.api.deps import PREFIX, Administrator, By, Connection, Process, Transaction
 from app.api.kinds import parse_payload
+from app.api.patterns import SCHEDULE
 from app.api.problems import documented
 from app.api.shapes import Answer, Document, Instant, Listing, Request, Text
 from app.errors import Forbidden, NotAuthenticated, RequestInvalid, ScheduleExists, ScheduleNotFound
@@ -19,9 +20,8 @@ from core.schedules import Outcome, ScheduleRow
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 
 UPCOMING: Final = 5
-NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
-Name = Annotated[str, Path(pattern=NAME, description="The name of a schedule.")]
+Name = Annotated[str, Path(pattern=SCHEDULE, description="The name of a schedule.")]
 Cron = Annotated[
     Text,
     Field(
@@ -37,7 +37,7 @@ Timezone = Annotated[
 
 
 class ScheduleCreate(Request):
-    name: Annotated[str, Field(pattern=NAME, examples=["weekly-report"])]
+    name: Annotated[str, Field(pattern=SCHEDULE, examples=["weekly-report"])]
     kind: str = Field(description="A kind of task that an administrator may ask for; `/tasks/kinds` lists them.", examples=["train"])
     payload: Document = Field(default_factory=dict, description="What its tasks are asked.")
     cron: Cron

@@ -27,6 +27,7 @@ from app.api.deps import (
 )
 from app.api.events import LastEventId, last_seen, stream
 from app.api.kinds import KINDS, AnyKind, check_may_ask, parse_payload
+from app.api.patterns import KEY
 from app.api.problems import documented
 from app.api.shapes import Answer, Cursor, Instant, Limit, Moment, Page, Request, Text, opened, page_of
 from app.errors import Forbidden, NotAuthenticated, UserNotFound
@@ -133,7 +134,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=KEY,
         description="Makes the request safe to repeat: the same key and body name the same task.",
     ),
 ]

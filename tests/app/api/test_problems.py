@@ -47,6 +47,18 @@ def test_a_body_that_cannot_be_read_is_named(client, complaint, content, content
     assert complaint(answer) == {"body": message}
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "words"),
+    [
+        ("/recommendations/-", "user_id", "may have letters, digits and . _ : @ ~ - only"),
+        ("/charts/popular?exclude=m1,m2", "exclude.0", "may have letters, digits and . _ : @ ~ - only"),
+        ("/recommendations/{user}?cursor=3", "cursor", "is no cursor of a list; send the `next_cursor` of an answer"),
+    ],
+)
+def test_what_a_text_must_look_like_is_told_in_words(visitor, complaint, path, field, words):
+    assert complaint(visitor.get(path.format(user=visitor.user_id)))[field].startswith(words)
+
+
 def test_several_errors_are_counted_in_the_detail(client):
     told = problem(client.post("/api/v1/auth/register", json={"email": 1, "age": 7}), 422, "request-invalid")
     assert told["detail"] == "email: Input should be a valid string (and 2 more)"

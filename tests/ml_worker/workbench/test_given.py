@@ -1,5 +1,7 @@
 """What files of events ask for, and what of them cannot count."""
 
+import re
+
 import pytest
 
 from ml_worker.workbench.files import UnusableFile, read_events
@@ -94,3 +96,14 @@ def test_a_test_that_asks_nothing_is_refused(written, lines):
     values = ",1" if lines[0].count(",") > 1 else ""
     with pytest.raises(UnusableFile, match="none of its 1 lines can be found by anybody known from"):
         read_given(written("train", f"a,x{values}", f"b,y{values}"), written("test", *lines))
+
+
+def test_ids_that_are_written_differently_are_shown(written):
+    said = r"""users are written like "'a'" there and 'a' here"""
+    with pytest.raises(UnusableFile, match=re.escape(said)):
+        read_given(written("train", "a,x", "b,y"), written("test", "'a',y"))
+
+
+def test_a_file_in_which_nobody_likes_anything_is_refused(written):
+    with pytest.raises(UnusableFile, match="train: none of its 2 values is above 0, so that nobody likes anything"):
+        read_given(written("train", "a,x,0", "b,y,-1"), written("test", "a,y,1"))

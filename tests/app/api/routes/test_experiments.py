@@ -21,10 +21,13 @@ def test_arms_are_for_good_and_shares_are_kept(admin, connection):
 
 def test_one_experiment_runs_at_a_time_and_names_are_used_once(admin, visitor):
     assert admin.post("/experiments", MORE).status_code == 201
-    assert admin.post("/experiments", {"name": "other"}).json()["type"] == "/problems/experiment-exists"
+    other = admin.post("/experiments", {"name": "other"}).json()
+    assert other["type"] == "/problems/experiment-exists"
+    assert other["detail"] == "The experiment 'more-diverse' is running; POST /experiments/more-diverse/end ends it."
     assert admin.post("/experiments/more-diverse/end").json()["ended_at"] is not None
     assert admin.post("/experiments/more-diverse/end").status_code == 404
-    assert admin.post("/experiments", MORE).status_code == 409
+    again = admin.post("/experiments", MORE)
+    assert (again.status_code, again.json()["detail"]) == (409, "There was an experiment 'more-diverse' before: choose another name.")
     assert admin.post("/experiments", {"name": "other", "arm_a": {"model_version": 77}}).json()["type"] == "/problems/model-not-found"
     assert [row["name"] for row in admin.get("/experiments").json()["data"]] == ["more-diverse"]
     assert [row["action"] for row in admin.get("/audit").json()["data"]] == ["experiment.end", "experiment.start"]

@@ -83,7 +83,7 @@ def test_a_name_is_taken_once(admin):
         ({"payload": {"user_ids": []}}, "payload.user_ids", "Tuple should have at least 1 item"),
         ({"payload": {"users": []}}, "payload.user_ids", "Field required"),
         ({"kind": "refresh_shard"}, "kind", "must be one of "),
-        ({"name": "Weekly report"}, "name", "String should match pattern"),
+        ({"name": "Weekly report"}, "name", "may have 63 lower-case letters, digits, _ and - at most"),
         ({"often": True}, "often", "is not a known field"),
     ],
 )
