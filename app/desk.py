@@ -64,8 +64,11 @@ class Desk:
             self.ring(payload.queue, submitted.id)
         return submitted.id
 
-    async def rank(self, payload: RankPayload) -> MadeList | Unanswered:
-        """The list a worker computes for this request; its task is forgotten with the answer."""
+    async def rank(self, payload: RankPayload, *, reader: str | None = None) -> MadeList | Unanswered:
+        """The list a worker computes for this request, without what its user or the reader has met.
+
+        Its task is forgotten with the answer.
+        """
         if payload.narrowing.model_version is None and not await self._one(_HAS_MODEL, {}):
             return Unanswered("no_model", "no model has been trained yet")
         task_id = await self.ask(payload, deadline_seconds=PATIENCE * self.rank_seconds)
@@ -79,11 +82,11 @@ class Desk:
         if ended["state"] != "succeeded" or "entries" not in (ended["result"] or {}):
             error = ended["error"] or {}
             return Unanswered(str(error.get("code", ended["state"])), error.get("message", f"the ranking {ended['state']}"))
-        return await self._made(payload, ended["result"])
+        return await self._made(payload, ended["result"], payload.user_id or reader)
 
-    async def _made(self, payload: RankPayload, result: Row) -> MadeList:
+    async def _made(self, payload: RankPayload, result: Row, user_id: str | None) -> MadeList:
         narrowing = Narrowing(count=payload.narrowing.count, include_seen=payload.narrowing.include_seen)
-        statement = shown.show(result["entries"], model_version_id=result["model_version"], user_id=payload.user_id, narrowing=narrowing)
+        statement = shown.show(result["entries"], model_version_id=result["model_version"], user_id=user_id, narrowing=narrowing)
         async with self.pool.connection() as connection:
             entries, algorithm = await statement.run_async(connection)
         return MadeList(

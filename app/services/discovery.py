@@ -12,10 +12,11 @@ from app.desk import Desk, MadeList, Unanswered
 from app.errors import ItemNotFound
 from core import charts, lists, similar, wishes
 from core.charts import Chart
-from core.list_ids import Origin, new_list_id
+from core.list_ids import Origin, Surface, new_list_id
 from core.messages import RankPayload
 from core.narrowing import Narrowing
 from core.shown import StoredEntry
+from core.similar import StoredSimilar
 
 STORED = Narrowing(count=100)
 """As much of a stored list as can be asked for at once."""
@@ -45,31 +46,56 @@ async def _told(desk: Desk, made: MadeList, narrowing: Narrowing) -> MadeList:
 
 
 async def read_similar(desk: Desk, item_id: str, *, narrowing: Narrowing, user_id: str | None) -> MadeList:
-    """Items similar to one by the live model, computed the first time; by category alone where no worker answers.
+    """Items similar to one by the live model, computed the first time, and for filters of which the stored ones have too few.
 
-    Raises `ItemNotFound`.
+    By category alone where no worker answers, or the model does not know the item. Raises `ItemNotFound`.
     """
-    async with desk.pool.connection() as connection:
-        stored = await similar.read(item_id, narrowing=narrowing, user_id=user_id).run_async(connection)
-        if stored is None:
-            raise ItemNotFound(item_id)
+    stored = await _stored(desk, item_id, narrowing, user_id)
     if stored.list_id is None:
         answer = await desk.rank(RankPayload(item_ids=(item_id,), surface="similar", narrowing=ALIKE))
         if isinstance(answer, Unanswered) or answer.is_cold:
-            why = answer.why if isinstance(answer, Unanswered) else "the live model does not know the item yet"
-            return await _alike(desk, item_id, stored.categories, narrowing, why)
-        async with desk.pool.connection() as connection:
-            stored = await similar.read(item_id, narrowing=narrowing, user_id=user_id).run_async(connection) or stored
+            why = answer.why if isinstance(answer, Unanswered) else "the live model says nothing of the item"
+            return await _alike(desk, stored, narrowing, user_id, why)
+        stored = await _stored(desk, item_id, narrowing, user_id)
         if stored.list_id is None:  # another model went live in this moment
             return replace(answer, entries=answer.entries[: narrowing.count])
-    return await _told(desk, MadeList(stored.list_id, "similar", stored.model_version_id, stored.algorithm, stored.entries), narrowing)
+    made = MadeList(stored.list_id, "similar", stored.model_version_id, stored.algorithm, stored.entries)
+    if not narrowing.is_narrow or len(made.entries) >= narrowing.count:
+        return await _told(desk, made, narrowing)
+    advice = await hints.advise(desk.pool, narrowing, found=len(made.entries))
+    return await _told(desk, made if advice.is_vain else await _similar_narrowly(desk, made, item_id, narrowing, user_id), narrowing)
 
 
-async def _alike(desk: Desk, item_id: str, categories: Sequence[str], narrowing: Narrowing, why: str) -> MadeList:
-    wanted = narrowing.categories or tuple(categories)[:20]
-    alike = narrowing.model_copy(update={"categories": wanted, "exclude": (*narrowing.exclude, item_id)})
-    made = await _chart(desk, "popular", alike)
-    return await _told(desk, replace(made, is_complete=False, hints=(f"{why}; these share a category with the item",)), narrowing)
+async def _stored(desk: Desk, item_id: str, narrowing: Narrowing, user_id: str | None) -> StoredSimilar:
+    async with desk.pool.connection() as connection:
+        stored = await similar.read(item_id, narrowing=narrowing, user_id=user_id).run_async(connection)
+    if stored is None:
+        raise ItemNotFound(item_id)
+    return stored
+
+
+async def _similar_narrowly(desk: Desk, made: MadeList, item_id: str, narrowing: Narrowing, user_id: str | None) -> MadeList:
+    """The same out of the whole catalogue; of what a worker answers, the user may have met some."""
+    whole = narrowing.model_copy(update={"count": ALIKE.count, "offset": 0, "new_share": 0.0})
+    answer = await desk.rank(RankPayload(item_ids=(item_id,), surface="similar", narrowing=whole), reader=user_id)
+    if isinstance(answer, Unanswered):
+        return replace(made, is_complete=False, hints=(f"{answer.why}; this is what the stored list has",))
+    return replace(answer, entries=answer.entries[narrowing.offset : narrowing.offset + narrowing.count])
+
+
+async def _alike(desk: Desk, stored: StoredSimilar, narrowing: Narrowing, user_id: str | None, why: str) -> MadeList:
+    shared = () if narrowing.categories else tuple(stored.categories)[:20]
+    alike = narrowing.model_copy(update={"categories": narrowing.categories or shared, "exclude": (*narrowing.exclude, stored.item_id)})
+    made = await _in_place(desk, "similar", stored.item_id, alike, user_id)
+    said = "these share a category with the item" if shared else "this is what is popular"
+    return await _told(desk, replace(made, hints=(f"{why}; {said}",)), narrowing)
+
+
+async def _in_place(desk: Desk, surface: Surface, subject: str, narrowing: Narrowing, user_id: str | None = None) -> MadeList:
+    """What is popular in place of another list, under an id of its own, so that a click counts for that."""
+    made = await _chart(desk, "popular", narrowing, user_id)
+    own = new_list_id(Origin(surface), seed=f"{made.list_id} {subject}")
+    return replace(made, list_id=own, surface=surface, is_complete=False)
 
 
 NOTHING_KNOWN: Final = "the live model knows none of the items; this is what is popular"
@@ -83,9 +109,9 @@ async def read_session(desk: Desk, item_ids: Sequence[str], *, narrowing: Narrow
     if not isinstance(answer, Unanswered):
         cold = (NOTHING_KNOWN,) if answer.is_cold else ()
         return await _told(desk, replace(answer, hints=(*unknown, *cold, *answer.hints)), narrowing)
-    popular = await _chart(desk, "popular", narrowing.model_copy(update={"exclude": (*narrowing.exclude, *item_ids)}))
-    hinted = replace(popular, is_complete=False, hints=(*unknown, f"{answer.why}; this is what is popular"))
-    return await _told(desk, hinted, narrowing)
+    others = narrowing.model_copy(update={"exclude": (*narrowing.exclude, *item_ids)})
+    popular = await _in_place(desk, "session", " ".join(item_ids), others)
+    return await _told(desk, replace(popular, hints=(*unknown, f"{answer.why}; this is what is popular")), narrowing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def _rank(payload: RankPayload, context: Context) -> Answer:
         "hints": list(ranked.hints),
         "entries": made.entries.columns(),
     }
-    # Of an item that the model does not know, nothing is stored: the next time it may be known.
-    is_kept = payload.surface == "similar" and not made.is_cold
+    # Of an item that the model does not know nothing is stored, since the next time it may be known; nor are some of the items for all.
+    is_kept = payload.surface == "similar" and not made.is_cold and not payload.narrowing.is_narrow
     effects = (similar.write(payload.item_ids[0], made),) if is_kept else ()
     return Product(result, effects=effects)
 

@@ -155,6 +155,8 @@ def test_of_an_item_that_the_model_does_not_know_nothing_similar_is_stored(conne
     _, result = ranked(RankPayload(item_ids=("late",), surface="similar", narrowing=EVERYTHING))
     assert result["is_cold"] is True
     assert similar.read("late", narrowing=EVERYTHING).run(connection).list_id is None
+    ranked(RankPayload(item_ids=("c4",), surface="similar", narrowing=Narrowing(categories=("Comedy",))))
+    assert similar.read("c4", narrowing=EVERYTHING).run(connection).list_id is None, "nor a part of them"
 
 
 def test_a_certain_version_answers_or_the_reason_why_not(connection, model_version, ranked, finish):

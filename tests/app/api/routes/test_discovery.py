@@ -67,7 +67,7 @@ def _answer(connection, claimed, item_ids, model_version, *, is_cold=False):
         "entries": entries.columns(),
     }  # fmt: skip
     with connection.transaction():
-        if surface == "similar" and not is_cold:
+        if surface == "similar" and not is_cold and not claimed.payload["narrowing"]["categories"]:
             similar.write(claimed.payload["item_ids"][0], made).run(connection)
         claims.complete([claims.Outcome(claimed, result)]).run(connection)
 
@@ -80,6 +80,12 @@ def settings(settings):
 @pytest.fixture
 def api(settings):
     return create_app(settings)
+
+
+def meet(connection, visitor, item_id):
+    """Without a task that would have to be answered."""
+    event = "INSERT INTO interactions (user_id, item_id, type, value, occurred_at) VALUES (%s, %s, 'view', 1, now())"
+    connection.execute(event, (visitor.user_id, item_id))
 
 
 def ids(answer):
@@ -132,11 +138,30 @@ def test_without_a_model_what_shares_a_category_is_shown_and_said_so(visitor, cr
     assert {entry["item"]["id"] for entry in answer["entries"]} == {"m1", "m3", "m4"}
 
 
-def test_of_an_item_that_the_model_does_not_know_what_shares_a_category_is_shown(visitor, crowd, answering):
+def test_of_an_item_that_the_model_does_not_know_what_shares_a_category_is_shown(visitor, crowd, answering, connection):
     answer = answering(lambda: visitor.get("/items/m2/similar", params={"count": 3}), ["m3"], is_cold=True).json()
     assert answer["is_complete"] is False
-    assert answer["hints"] == ["the live model does not know the item yet; these share a category with the item"]
+    assert answer["hints"] == ["the live model says nothing of the item; these share a category with the item"]
     assert {entry["item"]["id"] for entry in answer["entries"]} == {"m1", "m3", "m4"}
+    assert answer["surface"] == "similar"
+    assert answer["list_id"] != visitor.get("/charts/popular").json()["list_id"], "or its clicks would count for the chart"
+    meet(connection, visitor, "m1")
+    path = f"/items/m2/similar?user_id={visitor.user_id}"
+    assert "m1" not in ids(answering(lambda: visitor.get(path), ["m3"], is_cold=True))
+
+
+def test_a_narrow_filter_finds_similar_items_beyond_the_stored_ones(visitor, crowd, answering, connection):
+    answering(lambda: visitor.get("/items/m1/similar"), ["m3"])
+    path, payloads = "/items/m1/similar?category=Drama&count=1", []
+    assert ids(answering(lambda: visitor.get(path), ["m2", "m4"], payloads=payloads)) == ["m2"]
+    assert payloads[0]["narrowing"]["new_share"] == 0
+    assert ids(answering(lambda: visitor.get(f"{path}&offset=1"), ["m2", "m4"])) == ["m4"]
+    meet(connection, visitor, "m2")
+    assert ids(answering(lambda: visitor.get(f"{path}&user_id={visitor.user_id}"), ["m2", "m4"])) == ["m4"]
+    assert ids(visitor.get("/items/m1/similar")) == ["m3"], "what is stored is as it was"
+    assert visitor.get("/items/m1/similar?category=Opera").json()["hints"] == [
+        "no item has the category 'Opera'; GET /categories lists those there are"
+    ], "no worker is asked"
 
 
 def test_items_of_a_session_that_are_not_known_are_named(visitor, crowd, answering):
