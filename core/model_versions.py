@@ -196,18 +196,24 @@ def _check_promotion(version: Row, *, force: bool, reason: str | None) -> None:
         )
 
 
-# What is live and what it replaced is kept whatever its age: a rollback must be possible at any time.
+# What is live and what it replaced is kept whatever its age: a rollback must be possible at any time. So are the arms of an experiment,
+# which would otherwise become those of the live version without a word.
 _LET_GO = """
 UPDATE model_versions SET artifact = NULL
 WHERE artifact IS NOT NULL AND status <> 'live'
   AND id NOT IN (SELECT replaced_id FROM model_versions WHERE status = 'live' AND replaced_id IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM experiments WHERE ended_at IS NULL
+                  AND to_jsonb(model_versions.id) IN (arm_a -> 'model_version', arm_b -> 'model_version'))
   AND id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY scope ORDER BY id DESC) AS place FROM model_versions) AS newest
                  WHERE place <= %(keep)s)
 """
 
 
 def let_go(*, keep: int) -> Statement[None]:
-    """Forget the artifacts of all but the newest `keep` versions of either scope; the rows stay. Nobody points to the files then."""
+    """Forget the artifacts of all but the newest `keep` versions of either scope, and those that are needed; the rows stay.
+
+    Nobody points to the files then.
+    """
     return Statement(_LET_GO, {"keep": keep}, nothing)
 
 

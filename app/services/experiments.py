@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from app import rates
 from app.actor import Actor
 from app.errors import ExperimentExists, ExperimentNotFound
-from app.model_errors import ModelNotFound
+from app.model_errors import ModelHasNoArtifact, ModelNotFound
 from app.rates import Rate, Sums
 from core import experiments, feedback, model_versions, tasks
 from core.audit import Action
@@ -39,10 +39,14 @@ class Outcome:
 
 
 async def start(connection: AsyncConnection[Any], *, name: str, share_b: float, arms: tuple[Arm, Arm], actor: Actor) -> Experiment:
-    """Begin an experiment. Raises `ExperimentExists`, `ModelNotFound`."""
-    for arm in arms:
-        if arm.model_version is not None and await model_versions.find(arm.model_version).run_async(connection) is None:
-            raise ModelNotFound(arm.model_version)
+    """Begin an experiment. Raises `ExperimentExists`, `ModelNotFound`, `ModelHasNoArtifact`."""
+    await model_versions.lock().run_async(connection)  # or a training might let go of the arrays at this moment
+    for version in (arm.model_version for arm in arms if arm.model_version is not None):
+        found = await model_versions.find(version).run_async(connection)
+        if found is None:
+            raise ModelNotFound(version)
+        if found["artifact"] is None:
+            raise ModelHasNoArtifact(f"The arrays of version {version} are no longer kept: its lists cannot be made.")
     begun = await experiments.start(name=name, share_b=share_b, arms=arms).run_async(connection)
     if begun is None:
         running = await experiments.running().run_async(connection)

@@ -9,9 +9,9 @@ from typing import Final
 
 from app import hints
 from app.desk import Desk, Unanswered
-from app.errors import ListReplaced, UserNotFound
-from app.model_errors import ModelNotFound
-from core import charts, lists
+from app.errors import ListReplaced, Problem, UserNotFound
+from app.model_errors import ModelHasNoArtifact, ModelNotFound
+from core import charts, lists, model_versions
 from core.database import AsyncPool
 from core.list_ids import Origin, new_list_id
 from core.lists import StoredList
@@ -53,7 +53,7 @@ async def read_list(desk: Desk, stored: StoredList | None, *, user_id: str, narr
     """The list of a user, for whom `find` found this. Where it is stale or missing and there is time to wait, a new one is asked for.
 
     What the stored list cannot answer is computed by a worker; if that takes too long, the best stored answer says so.
-    Who is not known gets what is popular. Raises `ModelNotFound`.
+    Who is not known gets what is popular. Raises `ModelNotFound`, `ModelHasNoArtifact`.
     """
     stored = await _whole(desk.pool, stored, narrowing)
     if stored is not None:
@@ -104,7 +104,7 @@ async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:
     answer = await desk.rank(RankPayload(user_id=stored.user_id, narrowing=narrowing))
     if isinstance(answer, Unanswered):
         if narrowing.model_version is not None and answer.code == "model_unusable":
-            raise ModelNotFound(narrowing.model_version)
+            raise await _unusable(desk, narrowing.model_version, answer.why)
         hint = f"{answer.why}; this is what the stored list has"
         return replace(stored, is_complete=False, hints=(*stored.hints, hint))
     return replace(
@@ -119,6 +119,12 @@ async def _ranked(desk: Desk, stored: Shown, narrowing: Narrowing) -> Shown:
         length=None,
         hints=(*stored.hints, *answer.hints),
     )
+
+
+async def _unusable(desk: Desk, version_id: int, why: str) -> Problem:
+    async with desk.pool.connection() as connection:
+        found = await model_versions.find(version_id).run_async(connection)
+    return ModelNotFound(version_id) if found is None else ModelHasNoArtifact(f"{why[:1].upper()}{why[1:]}.")
 
 
 async def _read(pool: AsyncPool, user_id: str, narrowing: Narrowing) -> StoredList | None:

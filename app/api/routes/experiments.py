@@ -10,7 +10,7 @@ from app.api.patterns import EXPERIMENT
 from app.api.problems import documented
 from app.api.shapes import Answer, Instant, Listing, Request
 from app.errors import ExperimentExists, ExperimentNotFound, Forbidden, NotAuthenticated
-from app.model_errors import ModelNotFound
+from app.model_errors import ModelHasNoArtifact, ModelNotFound
 from app.services import experiments
 from core.experiments import Arm, Experiment
 
@@ -72,7 +72,7 @@ def _out(experiment: Experiment) -> ExperimentOut:
     "",
     status_code=201,
     summary="Begin an experiment",
-    responses=documented(NotAuthenticated, Forbidden, ModelNotFound, ExperimentExists),
+    responses=documented(NotAuthenticated, Forbidden, ModelNotFound, ModelHasNoArtifact, ExperimentExists),
 )
 async def create_experiment(body: ExperimentCreate, by: By, connection: Transaction) -> ExperimentOut:
     """From now on each list is made by the arm of its user, which stays the same. A task computes all lists anew."""

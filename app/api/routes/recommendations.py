@@ -18,7 +18,7 @@ from app.api.queries import QueryOf
 from app.api.shapes import Answer, Instant
 from app.changes import ListSight
 from app.errors import Forbidden, ListReplaced, NotAuthenticated, RequestInvalid, UserNotFound
-from app.model_errors import ModelNotFound
+from app.model_errors import ModelHasNoArtifact, ModelNotFound
 from app.services import recommendations
 from app.services.recommendations import Shown
 from core.identifiers import EntityId
@@ -89,7 +89,7 @@ class NewListOut(Answer):
     "/{user_id}",
     summary="The list of a user",
     response_model=RecommendationsOut,
-    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound, ModelNotFound, ListReplaced)},
+    responses={**NOT_MODIFIED, **documented(NotAuthenticated, Forbidden, UserNotFound, ModelNotFound, ModelHasNoArtifact, ListReplaced)},
     openapi_extra=QUERY.documented,
 )
 async def read_recommendations(

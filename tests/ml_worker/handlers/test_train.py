@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from core import lists, model_versions, tasks
+from core import experiments, lists, model_versions, tasks
+from core.experiments import Arm
 from core.lists import Narrowing
 from core.messages import RecommendPayload, TrainPayload, parse
 from core.places import ArtifactsUnavailable
@@ -206,3 +207,16 @@ def test_only_so_many_versions_keep_their_arrays(connection, catalogue, finish):
     model_versions.let_go(keep=1).run(connection)
     kept = connection.execute("SELECT id, status, artifact IS NOT NULL FROM model_versions ORDER BY id").fetchall()
     assert [row[1:] for row in kept] == [("retired", False), ("retired", True), ("live", True)], "the live one and what it replaced"
+
+
+def test_the_versions_of_an_experiment_keep_their_arrays_while_it_runs(connection, catalogue, finish):
+    arm = train(finish, algorithms=("popular",))["models"][0]["id"]
+    experiments.start(name="e", share_b=0.5, arms=(Arm(), Arm(model_version=arm))).run(connection)
+    for _ in range(3):
+        train(finish, algorithms=("popular",))
+    kept = "SELECT artifact IS NOT NULL FROM model_versions WHERE id = %s"
+    model_versions.let_go(keep=1).run(connection)
+    assert connection.execute(kept, (arm,)).fetchone() == (True,)
+    experiments.end("e").run(connection)
+    model_versions.let_go(keep=1).run(connection)
+    assert connection.execute(kept, (arm,)).fetchone() == (False,)

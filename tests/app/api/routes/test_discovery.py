@@ -42,7 +42,7 @@ def model_version(connection):
 def answering(connection, model_version):
     """Answer the one `rank` task that the request asks for with these items, as a worker does."""
 
-    def run(ask, item_ids, *, payloads=None, **told):
+    def run(ask, item_ids, *, payloads=None, failing=None, **told):
         with ThreadPoolExecutor() as threads:
             asked = threads.submit(ask)
             deadline = time.monotonic() + 30
@@ -52,6 +52,9 @@ def answering(connection, model_version):
                 for claimed in claims.claim_next("interactive", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks:
                     if payloads is not None:
                         payloads.append(claimed.payload)
+                    if failing is not None:
+                        claims.fail(claimed, code=failing[0], message=failing[1], is_permanent=True).run(connection)
+                        continue
                     _answer(connection, claimed, item_ids, model_version, **told)
             return asked.result()
 
@@ -227,6 +230,16 @@ def test_if_no_worker_answers_in_time_the_stored_list_is_shown_and_said_so(visit
 
 def test_only_administrators_choose_the_model(visitor, admin, crowd, connection, model_version):
     assert visitor.get(f"/recommendations/{visitor.user_id}", params={"model": model_version}).status_code == 403
+
+
+def test_a_version_whose_arrays_are_gone_is_told_from_one_that_never_was(admin, crowd, answering, model_version):
+    def ask(version):
+        failing = ("model_unusable", "model version 1 is no longer kept")
+        return answering(lambda: admin.get(f"/recommendations/{admin.user_id}?model={version}"), [], failing=failing)
+
+    gone, never = ask(model_version).json(), ask(10_000).json()
+    assert (gone["type"], gone["detail"]) == ("/problems/model-has-no-artifact", "Model version 1 is no longer kept.")
+    assert (never["type"], never["detail"]) == ("/problems/model-not-found", "There is no model version 10000.")
 
 
 def test_the_whole_page_in_one_call(visitor, crowd, connection, model_version):

@@ -19,7 +19,7 @@ def test_arms_are_for_good_and_shares_are_kept(admin, connection):
     assert (running.arms[0].diversity, running.arms[1].diversity) == (None, 0.3)
 
 
-def test_one_experiment_runs_at_a_time_and_names_are_used_once(admin, visitor):
+def test_one_experiment_runs_at_a_time_and_names_are_used_once(admin, visitor, connection):
     assert admin.post("/experiments", MORE).status_code == 201
     other = admin.post("/experiments", {"name": "other"}).json()
     assert other["type"] == "/problems/experiment-exists"
@@ -29,6 +29,10 @@ def test_one_experiment_runs_at_a_time_and_names_are_used_once(admin, visitor):
     again = admin.post("/experiments", MORE)
     assert (again.status_code, again.json()["detail"]) == (409, "There was an experiment 'more-diverse' before: choose another name.")
     assert admin.post("/experiments", {"name": "other", "arm_a": {"model_version": 77}}).json()["type"] == "/problems/model-not-found"
+    gone = "INSERT INTO model_versions (algorithm, artifact_bytes, training_seconds, status) VALUES ('als', 1, 1, 'retired') RETURNING id"
+    (version,) = connection.execute(gone).fetchone()
+    refused = admin.post("/experiments", {"name": "other", "arm_a": {"model_version": version}}).json()
+    assert (refused["type"], "no longer kept" in refused["detail"]) == ("/problems/model-has-no-artifact", True)
     assert [row["name"] for row in admin.get("/experiments").json()["data"]] == ["more-diverse"]
     assert [row["action"] for row in admin.get("/audit").json()["data"]] == ["experiment.end", "experiment.start"]
     assert visitor.get("/experiments").status_code == 403
