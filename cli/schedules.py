@@ -41,8 +41,14 @@ def list_command() -> None:
     for row in rows:
         here = row.timezone or zone
         coming = _local(row.next_fire_at, here) if row.next_fire_at else "soon" if row.is_enabled else "off"
-        table.add_row(row.name, row.kind, row.cron, here, coming, _local(row.last_fired_at, here), row.last_outcome or "")
+        table.add_row(row.name, row.kind, row.cron, here, coming, _local(row.last_fired_at, here), _became(row))
     show(table)
+
+
+def _became(row: ScheduleRow) -> str:
+    """What became of the last time, and of the task that it submitted."""
+    told = f"{row.last_outcome or ''}, {row.last_task_state}" if row.last_task_state else row.last_outcome or ""
+    return f"{told}: {row.last_task_note}" if row.last_task_note else told
 
 
 @app.command("show")
@@ -71,6 +77,7 @@ def show_command(name: Name, count: Count = 5) -> None:
             table.add_row(column, shown)
     if row.last_task_id:
         table.add_row("last_task_id", str(row.last_task_id))
+        table.add_row("last_task", f"{row.last_task_state or 'deleted'}{': ' if row.last_task_note else ''}{row.last_task_note or ''}")
     show(table)
     out.print(f"\nNext times in {row.timezone or zone}{'' if row.is_enabled else ', were it enabled'}")
     for time in row.upcoming(zone, count=count):

@@ -38,6 +38,10 @@ class ScheduleRow:
     last_outcome: Outcome | None
     last_note: str | None
     last_task_id: uuid.UUID | None
+    last_task_state: str | None
+    """None also where that task was forgotten since."""
+    last_task_note: str | None
+    """What it ended with: its error, or the note in its result."""
     created_at: datetime
     now: datetime
     """The database's clock when the row was read."""
@@ -72,7 +76,9 @@ def payload_of(kind: str, payload: Mapping[str, Any]) -> Payload:
 
 
 _COLUMNS: Final = """name, kind, payload, cron, timezone, is_enabled, next_fire_at, last_fired_at, last_due_at, last_outcome, last_note,
-       last_task_id, created_at, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now"""
+       last_task_id, (SELECT state FROM tasks WHERE tasks.id = last_task_id) AS last_task_state,
+       (SELECT coalesce(error ->> 'message', result ->> 'note') FROM tasks WHERE tasks.id = last_task_id) AS last_task_note,
+       created_at, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now"""
 
 
 def _one(rows: list[Row]) -> ScheduleRow | None:

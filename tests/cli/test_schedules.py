@@ -2,6 +2,9 @@
 
 import pytest
 
+from core import claims, tasks
+from core.messages import TrainPayload
+
 
 @pytest.fixture
 def marquee(run_marquee, database_url):
@@ -23,6 +26,15 @@ def test_they_are_listed_with_what_became_of_them(connection, marquee):
         ["refresh-all-lists", "refresh_lists"],
     ]
     assert lines[2][-5:] == ["Asia/Kathmandu", "off", "2026-11-21", "00:00:00+05:45", "submitted"]
+    task_id = tasks.submit(TrainPayload(algorithms=("zzz",)), owner="schedule").run(connection).id
+    connection.execute("UPDATE schedules SET last_task_id = %s WHERE name = 'full-training'", (task_id,))
+    assert marquee("list").out.splitlines()[2].rstrip().endswith("submitted, queued")
+    (claimed,) = claims.claim_next("train", lease_owner="test", lease_seconds=30, limit=1).run(connection).tasks
+    claims.fail(claimed, code="unknown_algorithm", message="no algorithm is named 'zzz'", is_permanent=True).run(connection)
+    assert marquee("list").out.splitlines()[2].rstrip().endswith("submitted, failed: no algorithm is named 'zzz'")
+    assert "failed: no algorithm is named 'zzz'" in marquee("show", "full-training").out
+    connection.execute("DELETE FROM tasks")
+    assert marquee("list").out.splitlines()[2].rstrip().endswith("submitted")
     connection.execute("DELETE FROM schedules")
     assert marquee("list").out == "No schedules.\n"
 

@@ -71,6 +71,8 @@ class ScheduleOut(Answer):
     )
     last_note: str | None
     last_task_id: uuid.UUID | None = Field(description="The task that was submitted, or the one that was in the way.")
+    last_task_state: str | None = Field(description="How far that task is; null where it was deleted since.")
+    last_task_note: str | None = Field(description="Why it failed, or what it says of itself.")
     created_at: Instant
 
 
