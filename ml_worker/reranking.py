@@ -22,6 +22,7 @@ def diverse(items: NDArray[np.int32], scores: NDArray[np.float32], features: csr
     spread = float(scores[0] - scores[-1]) if len(scores) else 0.0
     relevance = (scores - scores.min()) / spread if spread > 0 else np.ones(len(items), dtype=np.float32)
     rows = rare(features[items])
+    alike = (rows @ rows.T).toarray()  # all pairs at once: a sparse product for each place takes ten times as long
     likeness = np.zeros(len(items), dtype=np.float32)
     left = np.ones(len(items), dtype=np.bool_)
     chosen: list[int] = []
@@ -30,7 +31,7 @@ def diverse(items: NDArray[np.int32], scores: NDArray[np.float32], features: csr
         best = int(np.argmax(gain))
         chosen.append(best)
         left[best] = False
-        likeness = np.maximum(likeness, np.asarray((rows @ rows[best].T).todense()).ravel())
+        np.maximum(likeness, alike[best], out=likeness)
     return chosen
 
 

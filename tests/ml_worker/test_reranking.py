@@ -19,6 +19,21 @@ def test_diversity_brings_what_is_unlike_forward():
     assert reranking.diverse(ITEMS[:0], SCORES[:0], FEATURES, diversity=0.5, count=3) == []
 
 
+def test_each_place_of_a_diverse_list_is_the_one_of_the_definition():
+    random = np.random.default_rng(0)
+    features = csr_matrix((random.random((300, 9)) < 0.3).astype(np.float32))
+    items, scores = random.choice(300, 60, replace=False).astype(np.int32), np.sort(random.random(60).astype(np.float32))[::-1]
+    rows = reranking.rare(features[items]).toarray()
+    relevance = (scores - scores.min()) / (scores[0] - scores[-1])
+    chosen: list[int] = []
+    for _ in range(20):
+        alike = (rows @ rows[chosen].T).max(axis=1) if chosen else np.zeros(60)
+        gain = 0.6 * relevance - 0.4 * alike
+        gain[chosen] = -np.inf
+        chosen.append(int(np.argmax(gain)))
+    assert reranking.diverse(items, scores, features, diversity=0.4, count=20) == chosen
+
+
 def test_a_share_of_new_items_is_kept_at_every_place():
     order, new = [0, 1, 2, 3, 4, 5], [5, 9, 8]
     assert reranking.with_share(order, new, share=0.0, count=4) == [0, 1, 2, 3]
