@@ -16,6 +16,7 @@ from core.statement import Row, Statement, first_or_none
 from core.tasks import TERMINAL_STATES
 from core.topology import QueueName
 
+NO_MODEL = "no model has been trained yet"
 PATIENCE = 3.0
 """A request that went away leaves its task to expire after so many times the wait."""
 
@@ -69,8 +70,8 @@ class Desk:
 
         Its task is forgotten with the answer.
         """
-        if payload.narrowing.model_version is None and not await self._one(_HAS_MODEL, {}):
-            return Unanswered("no_model", "no model has been trained yet")
+        if payload.narrowing.model_version is None and not await self.has_model():
+            return Unanswered("no_model", NO_MODEL)
         task_id = await self.ask(payload, deadline_seconds=PATIENCE * self.rank_seconds)
         assert task_id is not None, "this kind has neither keys nor twins"
         await self.finished.wait(task_id, seconds=self.rank_seconds)
@@ -83,6 +84,10 @@ class Desk:
             error = ended["error"] or {}
             return Unanswered(str(error.get("code", ended["state"])), error.get("message", f"the ranking {ended['state']}"))
         return await self._made(payload, ended["result"], payload.user_id or reader)
+
+    async def has_model(self) -> bool:
+        """Whether any version is live."""
+        return await self._one(_HAS_MODEL, {}) is not None
 
     async def _made(self, payload: RankPayload, result: Row, user_id: str | None) -> MadeList:
         narrowing = Narrowing(count=payload.narrowing.count, include_seen=payload.narrowing.include_seen)

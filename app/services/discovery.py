@@ -12,7 +12,7 @@ from app.desk import Desk, MadeList, Unanswered
 from app.errors import ItemNotFound
 from core import charts, lists, similar, wishes
 from core.charts import Chart
-from core.list_ids import Origin, Surface, new_list_id
+from core.list_ids import Origin, Surface, new_list_id, origin_of
 from core.messages import RankPayload
 from core.narrowing import Narrowing
 from core.shown import StoredEntry
@@ -147,8 +147,11 @@ async def read_page(desk: Desk, user_id: str, *, row_count: int, count: int) -> 
 def _own_rows(
     list_id: uuid.UUID, version: int | None, algorithm: str | None, entries: list[StoredEntry], *, row_count: int, count: int
 ) -> list[Row]:
+    # Of the arm of an experiment that the list is of, so that clicks on its rows count there too.
+    origin = origin_of(list_id) or Origin("row", version or 0)
+
     def row(kind: str, subject: str, title: str, part: list[StoredEntry]) -> Row:
-        own = new_list_id(Origin("row", version or 0), seed=f"{list_id} {kind} {subject}")
+        own = new_list_id(replace(origin, surface="row"), seed=f"{list_id} {kind} {subject}")
         return Row(kind, subject, title, MadeList(own, "row", version, algorithm, part[:count]))
 
     rows = [Row("for_you", None, None, MadeList(list_id, "personal", version, algorithm, entries[:count]))]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app import hints
-from app.desk import Desk, Unanswered
+from app.desk import NO_MODEL, Desk, Unanswered
 from app.errors import ListReplaced, Problem, UserNotFound
 from app.model_errors import ModelHasNoArtifact, ModelNotFound
 from core import charts, lists, model_versions
@@ -66,7 +66,9 @@ async def read_list(desk: Desk, stored: StoredList | None, *, user_id: str, narr
     if advice.hints:
         shown = replace(shown, hints=advice.hints)
     is_short = narrowing.is_narrow and len(shown.entries) < narrowing.count
-    if stored is None and narrowing.is_reordered:
+    if shown.computed_at is None and not await desk.has_model():
+        shown = replace(shown, is_complete=not narrowing.is_reordered, hints=(*shown.hints, f"{NO_MODEL}; this is what is popular"))
+    elif stored is None and narrowing.is_reordered:
         shown = replace(shown, is_complete=False, hints=(*shown.hints, OF_STRANGERS))
     elif (is_short or narrowing.is_reordered) and stored is not None and not advice.is_vain:
         shown = await _ranked(desk, shown, narrowing)

@@ -9,7 +9,7 @@ import pytest
 
 from app.main import create_app
 from core import claims, lists, similar
-from core.list_ids import Origin, new_list_id
+from core.list_ids import Origin, new_list_id, origin_of
 from tests.rigs.lists import Entry, Reason, packed
 
 
@@ -253,4 +253,15 @@ def test_the_whole_page_in_one_call(visitor, crowd, connection, model_version):
     assert rows["category", "Drama"] == ["m4"]
     assert rows["trending", None] == ["m3", "m1"]
     assert len({row["list_id"] for row in answer["rows"]}) == len(answer["rows"])
+
+
+def test_the_rows_of_a_page_belong_to_the_arm_of_the_list_they_are_parts_of(visitor, crowd, connection, model_version):
+    reason = Reason("because_you_watched", ("m2",))
+    entries = packed(connection, [Entry("m1", 2.0, "personal", reason), Entry("m4", 1.0, "personal", reason)])
+    list_id = new_list_id(Origin("personal", model_version, 7, 1))
+    lists.write([lists.ComputedList(visitor.user_id, list_id, model_version, entries, is_cold=False, history_count=0)]).run(connection)
+    rows = visitor.get(f"/discover/{visitor.user_id}").json()["rows"]
+    of_rows = [origin_of(uuid.UUID(row["list_id"])) for row in rows if row["surface"] == "row"]
+    assert len(of_rows) > 1
+    assert set(of_rows) == {Origin("row", model_version, 7, 1)}
     assert visitor.get("/discover/x1").status_code == 403

@@ -284,6 +284,13 @@ def test_where_a_list_ends_is_said(visitor, shelf, compute):
     ], "also where another of the categories has enough"
 
 
+def test_without_a_model_what_is_popular_is_shown_and_said_so(visitor, shelf):
+    for wish, is_complete in (({}, True), ({"category": "Comedy"}, True), ({"diversity": 0.5}, False)):
+        answer = read(visitor, **wish)
+        assert (answer["hints"], answer["is_complete"]) == (["no model has been trained yet; this is what is popular"], is_complete)
+
+
+@pytest.mark.usefixtures("model_version")
 def test_a_stranger_cannot_have_another_order_and_is_told(service, shelf):
     for wish in ({"diversity": 0.5}, {"new_share": 0.5}, {"max_per_category": 1}, {"include_seen": True}):
         answer = service.get("/recommendations/nobody", params=wish).json()
