@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import Header
 from fastapi.sse import EventSourceResponse
 
+from app.api.patterns import EVENT_ID
+
 LastEventId = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="The id of the last event that was seen; browsers send it."),
+    Header(alias="Last-Event-ID", pattern=EVENT_ID, description="The id of the last event that was seen; browsers send it."),
 ]
 
 

@@ -99,6 +99,13 @@ def test_the_command_prints_what_to_set(files, tmp_path):
     assert "the preset is the best that was tried" in again.stdout
 
 
+def test_of_a_single_user_there_is_no_interval_and_that_is_said(files, tmp_path):
+    (tmp_path / "one.tsv").write_text("".join(f"u\ti{n}\t1\t{n}\n" for n in range(10)))
+    result = run("tune", "--train", tmp_path / "one.tsv", "--algorithm", "popular", "--budget", 0)
+    assert "(of a single user: no interval)" in result.stdout
+    assert "nan" not in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "sentence"),
     [
