@@ -15,7 +15,21 @@ from benchmarks.frame import Case, Result, compare
 FOLDER = Path(__file__).parent
 LATEST = FOLDER / "results" / "latest.json"
 NOT_CASES = {
-    *("__init__", "frame", "run", "servers", "rig", "idle_worker", "replica", "celery_peer", "celery_job", "drawn_interactions", "product"),
+    *(
+        "__init__",
+        "frame",
+        "run",
+        "servers",
+        "rig",
+        "idle_worker",
+        "replica",
+        "celery_peer",
+        "celery_job",
+        "drawn_interactions",
+        "product",
+        "peers",
+        "refreshing",
+    ),
 }
 
 
