@@ -1,8 +1,6 @@
 """Alternating least squares for implicit feedback (Hu, Koren, Volinsky 2008): trained by `implicit`, served by numpy."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -15,9 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
-from ml_worker.recommenders.batches import alike
 from ml_worker.recommenders.factor_answers import FactorAnswer
-from ml_worker.recommenders.fold_in import FoldIn, Weighed
+from ml_worker.recommenders.fold_in import Equations, FoldIn, Weighed
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.neighbours import content_rows
@@ -159,13 +156,12 @@ class Als(Recommender):
         self._index = InnerProductIndex(self._factors)
 
     def _answer(self, histories: Histories) -> Answer:
-        return FactorAnswer(super()._answer(histories), self._index, terms=self._terms_of(histories.matrix), popular=self._cold_index)
+        return FactorAnswer(super()._answer(histories), self._index, equations=self._equations(histories.matrix), popular=self._cold_index)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         users = np.empty((len(histories), self.config.factors), dtype=np.float32)
-        weighed = self._weighed(histories.matrix)
-        for rows in alike(histories.matrix, np.arange(len(users)), self.config.factors):
-            users[rows] = self._fold_in.users(histories.matrix, weighed, rows)
+        for some in self._equations(histories.matrix).solved(np.arange(len(users))):
+            users[some.places] = some.users
         scores: NDArray[np.float32] = users @ self._factors.T
         return scores
 
@@ -175,13 +171,15 @@ class Als(Recommender):
 
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
-        terms = self._terms_of(histories.matrix)(np.arange(len(histories))).astype(np.float32)
-        parts: NDArray[np.floating] = self._factors.take(ranked, axis=0) @ terms.transpose(0, 2, 1)
-        return parts
+        equations, every = self._equations(histories.matrix), np.arange(len(histories))
+        inverted = np.empty((len(every), self.config.factors, self.config.factors))
+        for some in equations.solved(every):
+            inverted[some.places] = some.inverses
+        return equations.parts(every, inverted, self._factors.take(ranked, axis=0))
 
-    def _terms_of(self, matrix: csr_matrix) -> Callable[[NDArray[np.integer]], NDArray[np.floating]]:
-        """Of rows of histories, what each entry adds to the factors of its user [rows × longest × factors]."""
-        return partial(self._fold_in.terms, matrix, self._weighed(matrix))
+    def _equations(self, matrix: csr_matrix) -> Equations:
+        """The equations of the users of some histories."""
+        return self._fold_in.asked(matrix, self._weighed(matrix))
 
     def _weighed(self, matrix: csr_matrix) -> Weighed:
         """Of each entry of histories the pull on the user, and the confidence beside the 1 that every item has."""

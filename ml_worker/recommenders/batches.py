@@ -54,15 +54,17 @@ def entries_of(matrix: csr_matrix, rows: NDArray[np.integer]) -> tuple[NDArray[n
 def strongest(parts: NDArray[np.floating], matrix: csr_matrix, rows: NDArray[np.integer], count: int) -> NDArray[np.int32]:
     """For each of some users and ranked item the `count` liked items of the history that add most, strongest first, padded with −1.
 
-    `parts` [users × ranked × longest history] is what each entry of those `rows` of `matrix` adds; it is overwritten.
+    `parts` [users × ranked × longest history] is what each entry of those `rows` of `matrix` adds, 0 behind the end of shorter histories;
+    it is overwritten.
     """
     users, ranked, width = parts.shape
     told = np.full((users, ranked, count), -1, dtype=np.int32)
     if not width:
         return told
     entry, has = entries_of(matrix, rows)
-    is_liked = has & (matrix.data.take(entry) > 0)
-    parts += np.where(is_liked, 0, -np.inf).astype(parts.dtype)[:, None, :]
+    is_mute = has & (matrix.data.take(entry) <= 0)
+    if is_mute.any():
+        parts += np.where(is_mute, -np.inf, 0).astype(parts.dtype)[:, None, :]
     items, flat = matrix.indices.take(entry).ravel(), parts.reshape(-1)
     cells, of_user = np.arange(0, flat.size, width), np.repeat(np.arange(0, items.size, width), ranked)
     # A few times the maximum is quicker than one partition of everything.

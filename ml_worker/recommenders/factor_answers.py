@@ -8,19 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_worker.recommenders.answers import Answer
-from ml_worker.recommenders.batches import alike, entries_of
+from ml_worker.recommenders.fold_in import Equations
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.selection import Best, best_of, leave_out
 
 KEPT_NUMBERS: Final = 1 << 24
-"""Terms of histories that are longer together are not kept for the reasons (64 MB) but worked out once more."""
-
-Solving = Callable[[NDArray[np.integer]], NDArray[np.floating]]
-"""Of some users, what each entry of their histories adds to their factors [users × longest history × factors], 0 behind the end."""
+"""Inverses that are larger together are not kept for the reasons (64 MB) but worked out once more."""
 
 
 class FactorAnswer(Answer):
-    """An answer where the score of an item is u·v, and u the sum of the `terms` of the user's history.
+    """An answer where the score of an item is u·v, and u solves the `equations` of the user's history.
 
     Who gets nothing personal is answered from an index of what is `popular`, vectors of length 1; who may have scores that are not finite
     from all scores, as by `given`.
@@ -31,28 +28,28 @@ class FactorAnswer(Answer):
         given: Answer,
         index: InnerProductIndex,
         *,
-        terms: Solving,
+        equations: Equations,
         popular: Callable[[], InnerProductIndex],
         kept_numbers: int = KEPT_NUMBERS,
     ) -> None:
         super().__init__(given.histories, given.is_personal, score=given._score, parts=given._parts)
         self._index = index
-        self._terms_of = terms
+        self._equations = equations
         self._popular = popular
-        self._keeps_terms = given.histories.matrix.nnz * index.vectors.shape[1] <= kept_numbers
+        self._keeps_inverses = len(given.histories) * index.vectors.shape[1] ** 2 <= kept_numbers
 
     @cached_property
-    def _solved(self) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The factors of each user [users × factors], and the terms of every stored entry of the histories [entries × factors]."""
-        matrix, factors = self.histories.matrix, self._index.vectors.shape[1]
-        users = np.zeros((len(self.histories), factors), dtype=np.float32)
-        kept = np.empty((matrix.nnz, factors), dtype=np.float32) if self._keeps_terms else None
-        for rows in alike(matrix, np.flatnonzero(self.is_personal), factors):
-            terms = self._terms_of(rows)
-            users[rows] = terms.sum(axis=1)
-            if kept is not None:
-                entries, has = entries_of(matrix, rows)
-                kept[entries[has]] = terms[has]
+    def _solved(self) -> tuple[NDArray[np.float32], NDArray[np.floating] | None]:
+        """The factors of each user [users × factors], and the inverses behind them [users × factors × factors]."""
+        count, factors = len(self.histories), self._index.vectors.shape[1]
+        users, kept = np.zeros((count, factors), dtype=np.float32), None
+        personal = np.flatnonzero(self.is_personal)
+        for some in self._equations.solved(personal):
+            rows = personal[some.places]
+            users[rows] = some.users
+            if self._keeps_inverses:
+                kept = np.empty((count, factors, factors), dtype=some.inverses.dtype) if kept is None else kept
+                kept[rows] = some.inverses
         return users, kept
 
     @property
@@ -95,8 +92,4 @@ class FactorAnswer(Answer):
         kept = self._solved[1]
         if kept is None:
             return super().parts(rows, ranked)
-        entries, has = entries_of(self.histories.matrix, rows)
-        terms = kept[entries]
-        terms[~has] = 0
-        parts: NDArray[np.floating] = self._index.vectors.take(ranked, axis=0) @ terms.transpose(0, 2, 1)
-        return parts
+        return self._equations.parts(rows, kept[rows], self._index.vectors.take(ranked, axis=0))

@@ -15,7 +15,7 @@ from ml_worker.evaluation.cold import cold_items
 from ml_worker.evaluation.lists import rank
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import Recommender, ScoresNotFinite
-from ml_worker.recommenders.fold_in import FoldIn, Weighed
+from ml_worker.recommenders.fold_in import FoldIn
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.state import DamagedModel
 from ml_worker.workbench.source import read_interactions
@@ -84,21 +84,6 @@ def test_many_users_get_the_parts_that_each_gets_alone(model, drawn):
     scores = model._score(asked)
     assert parts.sum(axis=2) == pytest.approx(np.take_along_axis(scores, ranked, axis=1), abs=1e-5)
     assert {True, False} == set((lengths < 8).tolist())
-
-
-def test_the_terms_of_a_history_solve_the_equations_of_its_user():
-    """Both ways of solving, held against the equations written down."""
-    rng = np.random.default_rng(4)
-    factors = rng.standard_normal((30, 6)).astype(np.float32)
-    gram = factors.astype(np.float64).T @ factors + np.eye(6)
-    for length in (1, 5, 6, 17):
-        items, pulls, added = rng.choice(30, length, replace=False), rng.random(length), rng.choice([-1, 0.5, 9], length)
-        some = factors[items].astype(np.float64)
-        left = gram + (some.T * added) @ some
-        matrix = csr_matrix((np.ones(length, dtype=np.float32), items, [0, length]), shape=(1, 30))
-        weighed, rows = Weighed(pulls, added), np.array([0])
-        assert FoldIn(factors, gram).terms(matrix, weighed, rows)[0] == pytest.approx(np.linalg.solve(left, some.T * pulls).T)
-        assert FoldIn(factors, gram).users(matrix, weighed, rows)[0] == pytest.approx(np.linalg.solve(left, some.T @ pulls))
 
 
 def test_dislikes_are_never_a_reason(model, explain):
