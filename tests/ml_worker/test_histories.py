@@ -53,6 +53,20 @@ def test_columns_are_the_models_and_items_that_are_gone_have_none(read, connecti
     assert read(["bert"], "film-c", "film-a").counts == [1]
 
 
+@pytest.mark.parametrize("latest", ["2024-06-02T00:00:00Z", "9999-06-02T00:00:00Z"])
+def test_events_of_one_moment_keep_their_order_wherever_the_table_has_them(read, connection, latest):
+    """Also where times are so far apart that user and time are not one number."""
+    insert = "INSERT INTO interactions (user_id, item_id, type, value, occurred_at) VALUES ('nobody', %s, 'like', %s, %s)"
+    for item_id, value, moment in (("film-c", 1, latest), ("film-b", 2, "0001-06-01"), ("film-a", 3, latest), ("film-c", 4, "2024-06-01")):
+        connection.execute(insert, (item_id, value, moment))
+    # A row that changes is written anew, behind the others.
+    connection.execute("UPDATE interactions SET value = 5 WHERE user_id = 'nobody' AND value = 1")
+    found = read(["bert", "nobody"], "film-a", "film-b", "film-c").histories
+    assert found.items[found.offsets[1] :].tolist() == [1, 2, 2, 0]
+    assert found.weights[found.offsets[1] :].tolist() == [2, 4, 5, 3]
+    assert found.items[: found.offsets[1]].tolist() == [0, 0, 2]
+
+
 def test_nobody_and_an_unknown_catalogue_are_empty_histories(read):
     assert read([], "film-a").user_ids == []
     assert read(["gone"], "film-a").histories.matrix.shape == (0, 1)
