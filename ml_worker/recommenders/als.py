@@ -156,12 +156,10 @@ class Als(Recommender):
         self._index = InnerProductIndex(self._factors)
 
     def _answer(self, histories: Histories) -> Answer:
-        return FactorAnswer(super()._answer(histories), self._index, equations=self._equations(histories.matrix), popular=self._cold_index)
+        return FactorAnswer(super()._answer(histories), self._index, factored=self._equations(histories.matrix), popular=self._cold_index)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        users = np.empty((len(histories), self.config.factors), dtype=np.float32)
-        for some in self._equations(histories.matrix).solved(np.arange(len(users))):
-            users[some.places] = some.users
+        users = self._equations(histories.matrix).users(np.arange(len(histories)))
         scores: NDArray[np.float32] = users @ self._factors.T
         return scores
 
@@ -171,11 +169,7 @@ class Als(Recommender):
 
     def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         # Section 5 of the paper: x = A⁻¹ Σ c·y, so the score of an item is a sum with one term for each item of the history.
-        equations, every = self._equations(histories.matrix), np.arange(len(histories))
-        inverted = np.empty((len(every), self.config.factors, self.config.factors))
-        for some in equations.solved(every):
-            inverted[some.places] = some.inverses
-        return equations.parts(every, inverted, self._factors.take(ranked, axis=0))
+        return self._equations(histories.matrix).parts(np.arange(len(histories)), ranked)
 
     def _equations(self, matrix: csr_matrix) -> Equations:
         """The equations of the users of some histories."""

@@ -2,22 +2,28 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Final
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_worker.recommenders.answers import Answer
-from ml_worker.recommenders.fold_in import Equations
 from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.selection import Best, best_of, leave_out
 
-KEPT_NUMBERS: Final = 1 << 24
-"""Inverses that are larger together are not kept for the reasons (64 MB) but worked out once more."""
+
+class Factored(Protocol):
+    """Where the factors of users come from, and what they are made of."""
+
+    def users(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The factors of the users in some rows of the histories [rows × factors]."""
+
+    def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        """As `Answer.parts`."""
 
 
 class FactorAnswer(Answer):
-    """An answer where the score of an item is u·v, and u solves the `equations` of the user's history.
+    """An answer where the score of an item is u·v, its vector in the `index`, and u the `factored` history of the user.
 
     Who gets nothing personal is answered from an index of what is `popular`, vectors of length 1; who may have scores that are not finite
     from all scores, as by `given`.
@@ -28,33 +34,20 @@ class FactorAnswer(Answer):
         given: Answer,
         index: InnerProductIndex,
         *,
-        equations: Equations,
+        factored: Factored,
         popular: Callable[[], InnerProductIndex],
-        kept_numbers: int = KEPT_NUMBERS,
     ) -> None:
         super().__init__(given.histories, given.is_personal, score=given._score, parts=given._parts)
         self._index = index
-        self._equations = equations
+        self._factored = factored
         self._popular = popular
-        self._keeps_inverses = len(given.histories) * index.vectors.shape[1] ** 2 <= kept_numbers
 
     @cached_property
-    def _solved(self) -> tuple[NDArray[np.float32], NDArray[np.floating] | None]:
-        """The factors of each user [users × factors], and the inverses behind them [users × factors × factors]."""
-        count, factors = len(self.histories), self._index.vectors.shape[1]
-        users, kept = np.zeros((count, factors), dtype=np.float32), None
-        personal = np.flatnonzero(self.is_personal)
-        for some in self._equations.solved(personal):
-            rows = personal[some.places]
-            users[rows] = some.users
-            if self._keeps_inverses:
-                kept = np.empty((count, factors, factors), dtype=some.inverses.dtype) if kept is None else kept
-                kept[rows] = some.inverses
-        return users, kept
-
-    @property
     def _users(self) -> NDArray[np.float32]:
-        return self._solved[0]
+        """The factors of each user, 0 of who gets nothing personal [users × factors]."""
+        users, personal = np.zeros((len(self.histories), self._index.vectors.shape[1]), dtype=np.float32), np.flatnonzero(self.is_personal)
+        users[personal] = self._factored.users(personal)
+        return users
 
     @cached_property
     def _is_quick(self) -> NDArray[np.bool_]:
@@ -89,7 +82,4 @@ class FactorAnswer(Answer):
         return best
 
     def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        kept = self._solved[1]
-        if kept is None:
-            return super().parts(rows, ranked)
-        return self._equations.parts(rows, kept[rows], self._index.vectors.take(ranked, axis=0))
+        return self._factored.parts(rows, ranked)

@@ -15,6 +15,8 @@ _SMALL: Final = 16
 """Matrices of no more rows are inverted as a whole."""
 _EVEN: Final = 100.0
 """Up to this condition of G single precision solves as exactly as factors and scores are stored: what it loses is their rounding."""
+KEPT_NUMBERS: Final = 1 << 24
+"""Inverses that are larger together are not kept for the reasons (64 MB) but worked out once more."""
 
 
 class Weighed(NamedTuple):
@@ -46,20 +48,55 @@ class FoldIn:
         self.dtype: type[np.floating] = np.float32 if is_even else np.float64
         self.gram, self.inverse = gram.astype(self.dtype), inverse.astype(self.dtype)
 
-    def asked(self, matrix: csr_matrix, weighed: Weighed) -> "Equations":
+    def asked(self, matrix: csr_matrix, weighed: Weighed, *, kept_numbers: int = KEPT_NUMBERS) -> "Equations":
         """The equations of the users of some histories."""
-        return Equations(self, matrix, Weighed(*(told.astype(self.dtype) for told in weighed)))
+        return Equations(self, matrix, Weighed(*(told.astype(self.dtype) for told in weighed)), kept_numbers)
 
 
 class Equations:
     """The equations of the users whose histories are the rows of a matrix."""
 
-    def __init__(self, fold_in: FoldIn, matrix: csr_matrix, weighed: Weighed) -> None:
+    def __init__(self, fold_in: FoldIn, matrix: csr_matrix, weighed: Weighed, kept_numbers: int) -> None:
         self._of = fold_in
         self._matrix = matrix
         self._weighed = weighed
+        self._keeps = matrix.shape[0] * fold_in.gram.size <= kept_numbers
+        self._kept: NDArray[np.floating] | None = None
 
-    def solved(self, rows: NDArray[np.intp]) -> Iterator[Solved]:
+    def users(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """x of the users in some rows [rows × factors], whose inverses are kept for `parts`."""
+        users = np.empty((len(rows), len(self._of.gram)), dtype=np.float32)
+        kept = np.zeros((self._matrix.shape[0], *self._of.gram.shape), dtype=self._of.dtype) if self._keeps else None
+        for some in self._solved(rows):
+            users[some.places] = some.users
+            if kept is not None:
+                kept[rows[some.places]] = some.inverses
+        self._kept = kept
+        return users
+
+    def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        """p·y·A⁻¹·v of each entry of the histories in some rows and the factors v of each item ranked there [rows × ranked].
+
+        What the entry adds to the score: [rows × ranked × longest history], 0 behind the end of shorter ones.
+        """
+        inverted = self._inverses(rows) if self._kept is None else self._kept[rows]
+        items, pull = self._entries(rows, self._weighed.pulls)
+        items *= pull
+        vectors = self._of.factors.take(ranked, axis=0).astype(self._of.dtype, copy=False)
+        if items.shape[1] < vectors.shape[1]:
+            items = items @ inverted
+        else:
+            vectors = vectors @ inverted
+        parts: NDArray[np.floating] = vectors @ items.transpose(0, 2, 1)
+        return parts
+
+    def _inverses(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+        inverted = np.empty((len(rows), *self._of.gram.shape), dtype=self._of.dtype)
+        for some in self._solved(rows):
+            inverted[some.places] = some.inverses
+        return inverted
+
+    def _solved(self, rows: NDArray[np.intp]) -> Iterator[Solved]:
         """The users in some rows, a few at a time, in another order."""
         size = len(self._of.gram)
         order = np.argsort(np.diff(self._matrix.indptr)[rows], kind="stable")
@@ -79,20 +116,6 @@ class Equations:
                     left[here] += self._of.gram
             left[short:] = inverses(left[short:])
             yield Solved(places, (sides @ left)[:, 0], left)
-
-    def parts(self, rows: NDArray[np.integer], inverted: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.floating]:
-        """p·y·A⁻¹·v of each entry of the histories in some rows, whose A⁻¹ are given, and each of their vectors [rows × vectors × factors].
-
-        What the entry adds to the score: [rows × vectors × longest history], 0 behind the end of shorter ones.
-        """
-        items, pull = self._entries(rows, self._weighed.pulls)
-        items *= pull
-        if items.shape[1] < vectors.shape[1]:
-            items = items @ inverted
-        else:
-            vectors = vectors @ inverted
-        parts: NDArray[np.floating] = vectors @ items.transpose(0, 2, 1)
-        return parts
 
     def _entries(self, rows: NDArray[np.integer], *told: NDArray[Any]) -> list[NDArray[Any]]:
         """y of each entry of each history [rows × longest × factors] and what is told of it [rows × longest × 1], 0 behind the end."""

@@ -1,7 +1,8 @@
 """LightFM: factors learnt by ranking losses, with features of items and users (Kula 2015); trained by `lightfm`, served by numpy."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +10,19 @@ from pydantic import Field
 from scipy.sparse import coo_matrix, csr_matrix, hstack, identity
 
 from ml_worker.recommenders import linear
+from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
+from ml_worker.recommenders.batches import entries_of
+from ml_worker.recommenders.factor_answers import FactorAnswer
+from ml_worker.recommenders.inner_product import InnerProductIndex
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.neighbours import unit_rows
 from ml_worker.recommenders.updating import Earlier
 
 RIDGE = 1e-2
 """Of the map from histories to users, in units of the mean square of a coordinate."""
+_LEAST: Final = np.float32(1e-6)
+"""What lengths of histories that say nothing are taken for."""
 
 
 class LightFm(Recommender):
@@ -60,7 +67,7 @@ class LightFm(Recommender):
         squares = item_features @ np.c_[trainer.item_embedding_gradients, trainer.item_bias_gradients]
         users = user_features @ trainer.user_embeddings
         arrays = {"vectors": vectors.astype(np.float32), "squares": squares.astype(np.float32)}
-        return {**arrays, "map": _regress(_profiles(matrix, arrays["vectors"], self.config.dislike), users, matrix)}
+        return {**arrays, "map": _regress(_profiles(linear.told(matrix, self.config.dislike), arrays["vectors"]), users, matrix)}
 
     def _update(self, earlier: Earlier, progress: Progress) -> Arrays:
         """The users with new events are trained again, from their regressed vectors, with their whole histories; the map stays."""
@@ -74,7 +81,7 @@ class LightFm(Recommender):
         trainer.item_embeddings, trainer.item_biases = (part.copy() for part in (vectors[:, :-1], vectors[:, -1]))
         trainer.item_embedding_gradients = np.maximum(squares[:, :-1], 1).copy()
         trainer.item_bias_gradients = np.maximum(squares[:, -1], 1).copy()
-        trainer.user_embeddings = (_profiles(matrix, vectors, self.config.dislike) @ earlier.arrays["map"]).astype(np.float32)
+        trainer.user_embeddings = (_profiles(linear.told(matrix, self.config.dislike), vectors) @ earlier.arrays["map"]).astype(np.float32)
         self._train(trainer, matrix, self.config.partial_epochs, _report(progress, self.config.partial_epochs))
         # Only items that somebody new met change: to the others the few users of this training are no evidence.
         is_touched = np.zeros(len(vectors), dtype=np.bool_)
@@ -113,18 +120,47 @@ class LightFm(Recommender):
         return {"vectors": vectors, "squares": vectors, "map": ((factors + 1, factors), np.float32)}
 
     def _prepare(self, arrays: Arrays) -> None:
-        self._vectors, self._biases, self._map = arrays["vectors"][:, :-1], arrays["vectors"][:, -1], arrays["map"]
+        self._vectors, self._map = arrays["vectors"], arrays["map"]
+        self._index = InnerProductIndex(self._vectors)
+
+    def _answer(self, histories: Histories) -> Answer:
+        return FactorAnswer(super()._answer(histories), self._index, factored=self._factored(histories), popular=self._cold_index)
 
     def _score(self, histories: Histories) -> NDArray[np.float32]:
-        users = _profiles(histories.matrix, self._fitted().arrays["vectors"], self.config.dislike) @ self._map
-        scores: NDArray[np.float32] = users.astype(np.float32) @ self._vectors.T + self._biases
+        scores: NDArray[np.float32] = self._factored(histories).users(np.arange(len(histories))) @ self._vectors.T
         return scores
 
     def _contributions(self, history: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        said = linear.told(history.matrix, self.config.dislike).data
-        moved = (said / np.sqrt(np.square(said).sum()))[:, None] * self._vectors[history.matrix.indices] @ self._map[:-1]
-        contributions: NDArray[np.floating] = self._vectors[ranked] @ moved.T
+        contributions: NDArray[np.floating] = self._parts(history, ranked[None, :])[0]
         return contributions
+
+    def _parts(self, histories: Histories, ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        return self._factored(histories).parts(np.arange(len(histories)), ranked)
+
+    def _factored(self, histories: Histories) -> "_Regressed":
+        return _Regressed(linear.told(histories.matrix, self.config.dislike), self._vectors, self._map)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Regressed:
+    """Users whose vectors are regressed on what their histories say; behind their factors stands a 1, for the biases."""
+
+    said: csr_matrix
+    vectors: NDArray[np.float32]  # [items × factors + 1]
+    map: NDArray[np.float32]
+
+    def users(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        users = np.ones((len(rows), self.vectors.shape[1]), dtype=np.float32)
+        np.matmul(_profiles(self.said[rows], self.vectors), self.map, out=users[:, :-1])
+        return users
+
+    def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
+        entry, has = entries_of(self.said, rows)
+        said = self.said.data.take(entry) * has
+        said /= np.maximum(np.sqrt(np.square(said).sum(axis=1)), _LEAST)[:, None]
+        met = self.vectors.take(self.said.indices.take(entry), axis=0)[:, :, :-1] * said[:, :, None]
+        parts: NDArray[np.floating] = (self.vectors.take(ranked, axis=0)[:, :, :-1] @ self.map[:-1].T) @ met.transpose(0, 2, 1)
+        return parts
 
 
 def _report(progress: Progress, epochs: int) -> Callable[[int], None]:
@@ -136,11 +172,10 @@ def _beside_identity(rows: int, features: csr_matrix | None) -> csr_matrix:
     return own if features is None else hstack([own, unit_rows(features)], format="csr", dtype=np.float32)
 
 
-def _profiles(matrix: csr_matrix, vectors: NDArray[np.float32], dislike: float) -> NDArray[np.float32]:
-    """x·Q/|x| and a 1 for each user [users × factors + 1]."""
-    said = linear.told(matrix, dislike)
+def _profiles(said: csr_matrix, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """x·Q/|x| and a 1 for each user x of what is said [users × factors + 1]."""
     lengths = np.sqrt(np.asarray(said.multiply(said).sum(axis=1), dtype=np.float32).ravel())
-    profiles: NDArray[np.float32] = (said @ vectors) / np.maximum(lengths, 1e-6)[:, None]
+    profiles: NDArray[np.float32] = (said @ vectors) / np.maximum(lengths, _LEAST)[:, None]
     profiles[:, -1] = 1
     return profiles
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ml_worker.recommenders.als import Als
+from ml_worker.recommenders.base import Recommender
 from ml_worker.recommenders.factor_answers import FactorAnswer
 from ml_worker.recommenders.interactions import Histories
+from ml_worker.recommenders.lightfm import LightFm
 from ml_worker.recommenders.selection import best_of, leave_out
 
 
@@ -14,6 +16,14 @@ def model(drawn) -> Als:
     made = Als(Als.Config(factors=8))
     made.fit(drawn)
     return made
+
+
+@pytest.fixture(
+    scope="module", params=[Als(Als.Config(factors=8)), LightFm(LightFm.Config(factors=8, epochs=3))], ids=lambda made: made.name
+)
+def served(request, drawn) -> Recommender:
+    request.param.fit(drawn)
+    return request.param
 
 
 @pytest.fixture
@@ -25,11 +35,11 @@ def asked() -> Histories:
     return Histories.from_events(np.repeat(np.arange(60), lengths), items, rng.choice([-1, 0, 0.5, 2], len(items)), shape=(60, 40))
 
 
-def test_the_best_are_those_of_all_scores(model, asked):
+def test_the_best_are_those_of_all_scores(served, asked):
     exclude = np.arange(40) % 5 == 0
-    answer = model.answer(asked)
+    answer = served.answer(asked)
     assert {True, False} == set(answer.is_personal.tolist())
-    scores = model.scores(asked)
+    scores = served.scores(asked)
     leave_out(scores, asked.matrix, exclude)
     found, expected = answer.best(count=12, exclude=exclude), best_of(scores, count=12)
     assert found.lengths.tolist() == expected.lengths.tolist()
@@ -37,18 +47,27 @@ def test_the_best_are_those_of_all_scores(model, asked):
     assert found.scores == pytest.approx(expected.scores, abs=1e-6)
 
 
-def test_some_scores_are_those_among_all(model, asked):
+def test_some_scores_are_those_among_all(served, asked):
     rows, columns = np.array([3, 0, 41]), np.array([7, 2])
-    scores = model.scores(asked)
-    for chosen in (rows, np.flatnonzero(model.is_personal(asked))[:4]):
-        assert model.answer(asked).scores_of(chosen) == pytest.approx(scores[chosen], abs=1e-6)
-        assert model.answer(asked).scores_of(chosen, columns) == pytest.approx(scores[np.ix_(chosen, columns)], abs=1e-6)
+    scores = served.scores(asked)
+    for chosen in (rows, np.flatnonzero(served.is_personal(asked))[:4]):
+        assert served.answer(asked).scores_of(chosen) == pytest.approx(scores[chosen], abs=1e-6)
+        assert served.answer(asked).scores_of(chosen, columns) == pytest.approx(scores[np.ix_(chosen, columns)], abs=1e-6)
+
+
+def test_many_users_get_the_parts_that_each_gets_alone(served, asked):
+    answer = served.answer(asked)
+    rows, ranked = np.flatnonzero(answer.is_personal), answer.best(count=12).items
+    for row, parts in zip(rows, answer.parts(rows, ranked[rows]), strict=True):
+        alone = served._contributions(asked.take([row]), ranked[row])
+        assert parts[:, : alone.shape[1]] == pytest.approx(alone, abs=1e-5)
+        assert not parts[:, alone.shape[1] :].any()
 
 
 def test_inverses_that_were_kept_tell_what_others_work_out_again(model, asked):
     kept = model.answer(asked)
-    equations = model._equations(asked.matrix)
-    lean = FactorAnswer(model.answer(asked), model._index, equations=equations, popular=model._cold_index, kept_numbers=0)
+    equations = model._fold_in.asked(asked.matrix, model._weighed(asked.matrix), kept_numbers=0)
+    lean = FactorAnswer(model.answer(asked), model._index, factored=equations, popular=model._cold_index)
     ranked = kept.best(count=12).items
     rows = np.flatnonzero(kept.is_personal)
     assert kept.parts(rows, ranked[rows]) == pytest.approx(lean.parts(rows, ranked[rows]), abs=1e-6)

@@ -24,7 +24,7 @@ def test_every_loss_learns_the_taste(drawn, loss):
 
 def test_the_contributions_are_the_score_without_what_all_users_share(drawn):
     model = fitted(drawn)
-    nobody = model._vectors @ model._map[-1] + model._biases
+    nobody = model._vectors[:, :-1] @ model._map[-1] + model._vectors[:, -1]
     for row in range(5):
         history = drawn.histories([row])
         parts = model._contributions(history, np.arange(40, dtype=np.int32))
