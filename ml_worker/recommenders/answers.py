@@ -12,6 +12,8 @@ from ml_worker.recommenders.selection import Best, best_of, leave_out
 
 Scoring = Callable[[Histories], NDArray[np.float32]]
 """The scores of all items [users × items], in an array that may be written into."""
+PartsOf = Callable[[NDArray[np.intp]], NDArray[np.floating]]
+"""As `Answer.parts` of rankings that were given before, by the rows of users."""
 Parting = Callable[[Histories, NDArray[np.int32]], NDArray[np.floating]]
 """What each item of the histories adds to each ranked item [users × ranked × longest history], 0 behind the end of shorter ones."""
 
@@ -73,8 +75,9 @@ class Answer:
             raise MismatchedHistories(f"a ranking names an item outside the model's {items}")
         told = np.full((*ranked.shape, count), -1, dtype=np.int32)
         if told.size:
+            parts = self.parts_of(ranked)
             for rows in alike(self.histories.matrix, np.flatnonzero(self.is_personal), ranked.shape[1]):
-                told[rows] = strongest(self.parts(rows, ranked[rows]), self.histories.matrix, rows, count)
+                told[rows] = strongest(parts(rows), self.histories.matrix, rows, count)
             told[ranked < 0] = -1
         return told
 
@@ -84,6 +87,10 @@ class Answer:
         [users × ranked × longest history], 0 behind the end of shorter ones; of −1 in `ranked` anything may be said.
         """
         return self._parts(self.histories.take(rows), ranked)
+
+    def parts_of(self, ranked: NDArray[np.int32]) -> PartsOf:
+        """`parts` of the rankings of all users [users × ranked]: what many of them need is worked out here once."""
+        return lambda rows: self.parts(rows, ranked[rows])
 
     def _scores(self) -> NDArray[np.float32]:
         return self._score(self.histories)

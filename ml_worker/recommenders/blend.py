@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
-from ml_worker.recommenders.answers import Answer, Scoring
+from ml_worker.recommenders.answers import Answer, PartsOf, Scoring
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.infinite_ae import InfiniteAe
@@ -243,12 +243,26 @@ class BlendAnswer(Answer):
     def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
         if not self._asked:
             return super().parts(rows, ranked)
-        lines, matrix = self._line[rows], self.histories.matrix
-        total = np.zeros((*ranked.shape, int(np.diff(matrix.indptr)[rows].max(initial=0))))
-        for asked in self._asked:
-            if asked.scale[lines].any():
-                total += asked.scale[lines, None, None] * asked.answer.parts(lines, ranked)
-        return total
+        given = np.zeros((int(self.is_personal.sum()), ranked.shape[1]), dtype=np.int32)
+        given[self._line[rows]] = ranked
+        return self._added(given)(rows)
+
+    def parts_of(self, ranked: NDArray[np.int32]) -> PartsOf:
+        return self._added(ranked[self.is_personal]) if self._asked else super().parts_of(ranked)
+
+    def _added(self, ranked: NDArray[np.int32]) -> PartsOf:
+        """What all parts add to the rankings of those who were asked about [lines × ranked]."""
+        partings = [(asked.scale, asked.answer.parts_of(ranked)) for asked in self._asked]
+
+        def added(rows: NDArray[np.intp]) -> NDArray[np.floating]:
+            lines, matrix = self._line[rows], self.histories.matrix
+            total = np.zeros((len(rows), ranked.shape[1], int(np.diff(matrix.indptr)[rows].max(initial=0))))
+            for scale, parts in partings:
+                if scale[lines].any():
+                    total += scale[lines, None, None] * parts(lines)
+            return total
+
+        return added
 
     def _scores(self) -> NDArray[np.float32]:
         self._asked = []

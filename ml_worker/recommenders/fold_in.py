@@ -11,7 +11,7 @@ from ml_worker.recommenders.batches import GROUP_ROWS, alike, entries_of
 
 _SHORT: Final = 2.0
 """Histories so many times shorter than there are factors have equations of their own."""
-_SMALL: Final = 16
+_SMALL: Final = 8
 """Matrices of no more rows are inverted as a whole."""
 _EVEN: Final = 100.0
 """Up to this condition of G single precision solves as exactly as factors and scores are stored: what it loses is their rounding."""

@@ -39,6 +39,17 @@ def test_a_large_catalogue_is_never_held_densely():
     assert served._dense is None
 
 
+def test_weights_are_made_dense_between_few_items_only():
+    items = int(effects.DENSE_CELLS**0.5) + 1
+    served, every = Effects(csr_matrix((items, items), dtype=np.float32)), np.arange(items)
+    assert served.is_small(every[:100], np.array([[5, -1]]))
+    assert not served.is_small(every, every)
+    sparse = Effects(drawn(ITEMS, 0.2))
+    between = sparse.between(np.array([3, 9, 3]), np.array([[4, 2, -1]]))
+    assert between.weights.shape == (2, 3), "-1 stands for any item, which is the first"
+    assert between.weights == pytest.approx(sparse.weights.toarray()[np.ix_([3, 9], [0, 2, 4])])
+
+
 def test_who_has_no_history_has_no_parts():
     assert Effects(drawn(ITEMS, 0.2)).parts(
         csr_matrix((2, ITEMS), dtype=np.float32), np.empty(0, np.float32), np.zeros((2, 3), int)
