@@ -26,14 +26,6 @@ class Weighed(NamedTuple):
     added: NDArray[np.floating]
 
 
-class Solved(NamedTuple):
-    """Some users, by their places among those asked about: x [users × factors] and A⁻¹ [users × factors × factors]."""
-
-    places: NDArray[np.intp]
-    users: NDArray[np.floating]
-    inverses: NDArray[np.floating]
-
-
 class FoldIn:
     """Users x of fixed items Y: A·x = Σ p·y with A = G + Σ d·yᵀy, both sums over the items y [factors] of a history.
 
@@ -62,16 +54,21 @@ class Equations:
         self._weighed = weighed
         self._keeps = matrix.shape[0] * fold_in.gram.size <= kept_numbers
         self._kept: NDArray[np.floating] | None = None
+        self._place_of = np.empty(0, dtype=np.intp)
 
     def users(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """x of the users in some rows [rows × factors], whose inverses are kept for `parts`."""
-        users = np.empty((len(rows), len(self._of.gram)), dtype=np.float32)
-        kept = np.zeros((self._matrix.shape[0], *self._of.gram.shape), dtype=self._of.dtype) if self._keeps else None
-        for some in self._solved(rows):
-            users[some.places] = some.users
-            if kept is not None:
-                kept[rows[some.places]] = some.inverses
-        self._kept = kept
+        size = len(self._of.gram)
+        users = np.empty((len(rows), size), dtype=np.float32)
+        kept = np.empty((len(rows) + 1, size, size), dtype=self._of.dtype) if self._keeps else None
+        for start, places in self._chunks(rows):
+            left = self._room(len(places)) if kept is None else kept[start : start + len(places)]
+            users[places] = self._solve(rows[places], left)
+        if kept is not None:
+            kept[-1] = 0  # of whoever is asked about without having been solved
+            self._kept, self._place_of = kept, np.full(self._matrix.shape[0], len(rows))
+            for start, places in self._chunks(rows):
+                self._place_of[rows[places]] = np.arange(start, start + len(places))
         return users
 
     def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
@@ -79,7 +76,7 @@ class Equations:
 
         What the entry adds to the score: [rows × ranked × longest history], 0 behind the end of shorter ones.
         """
-        inverted = self._inverses(rows) if self._kept is None else self._kept[rows]
+        inverted = self._inverses(rows)
         items, pull = self._entries(rows, self._weighed.pulls)
         items *= pull
         vectors = self._of.factors.take(ranked, axis=0).astype(self._of.dtype, copy=False)
@@ -91,31 +88,44 @@ class Equations:
         return parts
 
     def _inverses(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
-        inverted = np.empty((len(rows), *self._of.gram.shape), dtype=self._of.dtype)
-        for some in self._solved(rows):
-            inverted[some.places] = some.inverses
-        return inverted
+        if self._kept is None:
+            inverted = self._room(len(rows))
+            for _, places in self._chunks(rows):
+                self._solve(rows[places], some := self._room(len(places)))
+                inverted[places] = some
+            return inverted
+        kept = self._place_of[rows]
+        if len(kept) and (np.diff(kept) == 1).all():
+            return self._kept[kept[0] : kept[0] + len(kept)]  # users of one length stand together
+        return self._kept[kept]
 
-    def _solved(self, rows: NDArray[np.intp]) -> Iterator[Solved]:
-        """The users in some rows, a few at a time, in another order."""
-        size = len(self._of.gram)
+    def _chunks(self, rows: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """The places of rows by the length of their histories, some at a time, with the number of those before."""
         order = np.argsort(np.diff(self._matrix.indptr)[rows], kind="stable")
-        for start in range(0, len(order), GROUP_ROWS):
-            places = order[start : start + GROUP_ROWS]
-            left = np.empty((len(places), size, size), dtype=self._of.dtype)
-            sides = np.empty((len(places), 1, size), dtype=self._of.dtype)
-            done = short = 0
-            for some in alike(self._matrix, rows[places], size):  # in this very order
-                here = slice(done, done := done + len(some))
-                items, pull, more = self._entries(some, *self._weighed)
-                np.matmul(pull.transpose(0, 2, 1), items, out=sides[here])
-                if _SHORT * items.shape[1] < size:
-                    left[here], short = self._inverted(items, more), done
-                else:
-                    np.matmul(items.transpose(0, 2, 1), more * items, out=left[here])
-                    left[here] += self._of.gram
+        return ((start, order[start : start + GROUP_ROWS]) for start in range(0, len(order), GROUP_ROWS))
+
+    def _room(self, count: int) -> NDArray[np.floating]:
+        return np.empty((count, *self._of.gram.shape), dtype=self._of.dtype)
+
+    def _solve(self, rows: NDArray[np.intp], left: NDArray[Any]) -> NDArray[np.floating]:
+        """x of a few rows, from the shortest history to the longest; A⁻¹ goes into `left`."""
+        size = len(self._of.gram)
+        sides = np.empty((len(rows), 1, size), dtype=self._of.dtype)
+        done = short = 0
+        for some in alike(self._matrix, rows, size):  # in this very order
+            here = slice(done, done := done + len(some))
+            items, pull, more = self._entries(some, *self._weighed)
+            np.matmul(pull.transpose(0, 2, 1), items, out=sides[here])
+            if _SHORT * items.shape[1] < size:
+                self._invert(items, more, left[here])
+                short = done
+            else:
+                np.matmul(items.transpose(0, 2, 1), more * items, out=left[here])
+                left[here] += self._of.gram
+        if short < len(left):
             left[short:] = inverses(left[short:])
-            yield Solved(places, (sides @ left)[:, 0], left)
+        users: NDArray[np.floating] = (sides @ left)[:, 0]
+        return users
 
     def _entries(self, rows: NDArray[np.integer], *told: NDArray[Any]) -> list[NDArray[Any]]:
         """y of each entry of each history [rows × longest × factors] and what is told of it [rows × longest × 1], 0 behind the end."""
@@ -124,15 +134,14 @@ class Equations:
         items = self._of.factors.take(self._matrix.indices.take(entry), axis=0).astype(self._of.dtype, copy=False)
         return [items, *((weights.take(entry) * has)[:, :, None] for weights in told)]
 
-    def _inverted(self, items: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+    def _invert(self, items: NDArray[Any], more: NDArray[Any], out: NDArray[Any]) -> None:
         """A⁻¹ = G⁻¹ − Zᵀ·D·B⁻¹·Z with Z = Y·G⁻¹ and B = 1 + Z·Yᵀ·D, by Woodbury: as many equations as the history is long."""
         users, longest, factors = items.shape
         begun = (items.reshape(-1, factors) @ self._of.inverse).reshape(users, longest, factors)
         left = begun @ (more * items).transpose(0, 2, 1)
         left += np.eye(longest, dtype=self._of.dtype)
-        taken: NDArray[Any] = (more * begun).transpose(0, 2, 1) @ (np.linalg.inv(left) @ begun)
-        np.subtract(self._of.inverse, taken, out=taken)
-        return taken
+        np.matmul((more * begun).transpose(0, 2, 1), np.linalg.inv(left) @ begun, out=out)
+        np.subtract(self._of.inverse, out, out=out)
 
 
 def inverses(matrices: NDArray[Any]) -> NDArray[Any]:
