@@ -1,7 +1,6 @@
 """The blend: several models asked at once, their scores made comparable and added up by weights."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -10,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
-from ml_worker.recommenders.answers import Answer, PartsOf, Scoring
+from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
+from ml_worker.recommenders.blend_answers import Asked, BlendAnswer, Keeping
 from ml_worker.recommenders.ease import Ease
 from ml_worker.recommenders.infinite_ae import InfiniteAe
 from ml_worker.recommenders.interactions import Histories, Interactions
@@ -162,14 +162,14 @@ class Blend(Recommender):
     def _score(self, histories: Histories) -> NDArray[np.float32]:
         return self._blended(histories, lambda asked: None)
 
-    def _blended(self, histories: Histories, keep: "Keeping") -> NDArray[np.float32]:
+    def _blended(self, histories: Histories, keep: Keeping) -> NDArray[np.float32]:
         total = np.zeros(histories.matrix.shape, dtype=np.float32)
         for asked, standard in self.ask(histories):
             total += np.float32(asked.weight) * standard
             keep(asked)
         return total
 
-    def ask(self, histories: Histories, *, weightless: bool = False) -> Iterator[tuple["Asked", NDArray[np.float32]]]:
+    def ask(self, histories: Histories, *, weightless: bool = False) -> Iterator[tuple[Asked, NDArray[np.float32]]]:
         """The answer of each part that counts, or of all of them, and its standard scores."""
         for part, made in zip(self.config.parts, self._parts_made, strict=True):
             if part.weight > 0 or weightless:
@@ -208,65 +208,6 @@ class Blend(Recommender):
         """Map the share done of one part into the share done of the blend."""
         count, name = len(self.config.parts), self.config.parts[number].algorithm
         return lambda done, note: progress((number + done) / count, f"{name}: {note}")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """A part that has scored some users; what it says for an item counts `scale` [users] in the blend, 0 where it is not personal."""
-
-    answer: Answer
-    weight: float
-    scale: NDArray[np.floating]
-
-
-Keeping = Callable[[Asked], None]
-
-
-class BlendAnswer(Answer):
-    """The answer of what is made of parts: those that were asked for the scores are not asked for them again to tell the reasons.
-
-    `ask` scores the users who get a personal answer, and hands over the parts as they were asked.
-    """
-
-    def __init__(
-        self,
-        given: Answer,
-        ask: Callable[[Histories, Keeping], NDArray[np.float32]],
-        *,
-        score_all: Callable[[Histories, Scoring], NDArray[np.float32]],
-    ) -> None:
-        super().__init__(given.histories, given.is_personal, score=given._score, parts=given._parts)
-        self._line = np.cumsum(given.is_personal) - 1
-        self._ask, self._score_all = ask, score_all
-        self._asked: list[Asked] = []
-
-    def parts(self, rows: NDArray[np.intp], ranked: NDArray[np.int32]) -> NDArray[np.floating]:
-        if not self._asked:
-            return super().parts(rows, ranked)
-        given = np.zeros((int(self.is_personal.sum()), ranked.shape[1]), dtype=np.int32)
-        given[self._line[rows]] = ranked
-        return self._added(given)(rows)
-
-    def parts_of(self, ranked: NDArray[np.int32]) -> PartsOf:
-        return self._added(ranked[self.is_personal]) if self._asked else super().parts_of(ranked)
-
-    def _added(self, ranked: NDArray[np.int32]) -> PartsOf:
-        """What all parts add to the rankings of those who were asked about [lines × ranked]."""
-        partings = [(asked.scale, asked.answer.parts_of(ranked)) for asked in self._asked]
-
-        def added(rows: NDArray[np.intp]) -> NDArray[np.floating]:
-            lines, matrix = self._line[rows], self.histories.matrix
-            total = np.zeros((len(rows), ranked.shape[1], int(np.diff(matrix.indptr)[rows].max(initial=0))))
-            for scale, parts in partings:
-                if scale[lines].any():
-                    total += scale[lines, None, None] * parts(lines)
-            return total
-
-        return added
-
-    def _scores(self) -> NDArray[np.float32]:
-        self._asked = []
-        return self._score_all(self.histories, lambda histories: self._ask(histories, self._asked.append))
 
 
 def standardized(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from ml_worker.recommenders.answers import Answer
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
-from ml_worker.recommenders.blend import Asked, Blend, BlendAnswer, Keeping, Part, standardized
+from ml_worker.recommenders.blend import Blend, Part, standardized
+from ml_worker.recommenders.blend_answers import Asked, BlendAnswer, Keeping
 from ml_worker.recommenders.features import STATISTICS, feature_count, features, item_statistics
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
