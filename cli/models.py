@@ -101,8 +101,10 @@ def _plain(version: Row) -> dict[str, Any]:
         told["data_window"] = f"{counts}, {_between(window)}"
     part = metrics.get("slice", {})
     if {"user_count", "first_at", "last_at"} <= part.keys():
+        # Versions from before there were two kinds of exam were all judged by time.
+        what = f"at most {part['most_of_each']} of the last events of each, " if part.get("kind") == "last_of_each" else ""
         how = ", seen in training" if part.get("is_seen") else ""
-        told["measured_on"] = f"{part['user_count']:,} users, {_between(part)}{how}"
+        told["measured_on"] = f"{part['user_count']:,} users, {what}{_between(part)}{how}"
     return {**told, "choice": metrics.get("choice")}
 
 

@@ -1,8 +1,9 @@
 """The gate: is a freshly trained model good enough to go live? It says why not, in a sentence and in numbers.
 
-A full training is judged on the most recent interactions: everything on the table is fitted without them, the live version's recipe too,
-because its own arrays have seen them. A partial training is judged on the last interactions that both it and the version before have
-seen: that flatters both alike, costs no fit, and shows whether the update broke something.
+A full training is judged on the most recent interactions, or where these are of few users on the last ones of each user: everything on
+the table is fitted without them, the live version's recipe too, because its own arrays have seen them. A partial training is judged on
+the last interactions that both it and the version before have seen: that flatters both alike, costs no fit, and shows whether the update
+broke something.
 Two models are compared user by user, with the paired bootstrap interval of the difference (Sakai 2006, doi:10.1145/1148170.1148261).
 """
 
@@ -17,17 +18,22 @@ from numpy.typing import NDArray
 from ml_worker.evaluation.intervals import Interval, differences, intervals
 from ml_worker.evaluation.lists import rank
 from ml_worker.evaluation.metrics import CUTOFFS, Catalogue, Measured, measure
-from ml_worker.evaluation.splits import CannotSplit, Split, by_time
+from ml_worker.evaluation.splits import CannotSplit, Split, by_time, last_of_each
 from ml_worker.recommenders.base import Progress, Recommender, ignore
 from ml_worker.recommenders.interactions import Histories, Interactions
 
 METRIC: Final = "ndcg@10"
 MAX_USERS: Final = 5000
 """More users than this make no interval narrower that matters, and every one costs a ranking."""
+ENOUGH_USERS: Final = 300
+"""Where the most recent interactions ask fewer, the last ones of each user are asked for: by 26 users popularity was never refused."""
+MOST_OF_EACH: Final = 10
+"""Of one user no more of the last events are asked for than this: lists are judged by their first ten places."""
 MIN_POPULAR_HITS: Final = 3
 """With too little data to judge, a model is worse than nothing if it finds nothing for anybody, and popularity does for so many."""
 
 Verdict = Literal["passed", "refused", "too_little_data"]
+Kind = Literal["time", "last_of_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,17 @@ class Rival:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exam:
-    """The slice that models are measured on: users with a past, and what they liked next."""
+    """The slice that models are measured on: users with a past, and what they liked next.
+
+    `share` is that of all interactions by time, or that of each user's own, of which there are `MOST_OF_EACH` at most.
+    """
 
     split: Split
     share: float
     is_seen: bool
+    kind: Kind = "time"
+    by_time_count: int = 0
+    """How many users an exam by time would have asked."""
 
     @property
     def user_count(self) -> int:
@@ -56,13 +68,24 @@ class Exam:
         """For the registry: equal where the numbers of two versions may be compared."""
         times = self.split.test.times
         return {
+            "kind": self.kind,
             "first_at": int(times.min()),
             "last_at": int(times.max()),
             "user_count": self.user_count,
             "liked_count": int(self.split.test.sizes.sum()),
             "share": self.share,
+            "most_of_each": MOST_OF_EACH if self.kind == "last_of_each" else None,
             "is_seen": self.is_seen,
         }
+
+    @property
+    def where(self) -> str:
+        """What the models were asked for, in a sentence."""
+        if self.kind == "time":
+            return "the last interactions both have seen" if self.is_seen else f"the most recent {self.share:.0%} of the interactions"
+        seen = ", which both have seen" if self.is_seen else ""
+        by_time = f"the most recent {self.share:.0%} of all ask only {self.by_time_count:,} users"
+        return f"the last {self.share:.0%} of each user's interactions{seen}, at most {MOST_OF_EACH} of each, because {by_time}"
 
     def measure(self, model: Recommender, *, progress: Progress = ignore) -> Measured:
         """What the model, fitted on the exam's training part, finds; a model of fewer items is asked in its own columns."""
@@ -88,8 +111,26 @@ class Exam:
         return lists
 
 
-def set_exam(interactions: Interactions, *, share: float, most: int = MAX_USERS, is_seen: bool = False) -> Exam | None:
-    """An exam on the most recent `share` of the interactions; None if nobody with a past liked anything new in it."""
+def set_exam(
+    interactions: Interactions, *, share: float, most: int = MAX_USERS, is_seen: bool = False, only_by_time: bool = False
+) -> Exam | None:
+    """An exam on the most recent `share` of the interactions, or where that asks few users and the last of each user ask more, on these.
+
+    None if nobody with a past liked anything new in either.
+    """
+    recent = _recent(interactions, share, most)
+    by_time_count = len(recent.test) if recent else 0
+    if by_time_count < ENOUGH_USERS and not only_by_time:
+        try:
+            last = last_of_each(interactions, share=share, depth=MOST_OF_EACH, most=most)
+        except CannotSplit:
+            last = None
+        if last is not None and len(last.test) > by_time_count:
+            return Exam(last, share, is_seen, "last_of_each", by_time_count)
+    return Exam(recent, share, is_seen, "time", by_time_count) if recent else None
+
+
+def _recent(interactions: Interactions, share: float, most: int) -> Split | None:
     try:
         split = by_time(interactions, share=share)
     except CannotSplit:
@@ -98,7 +139,7 @@ def set_exam(interactions: Interactions, *, share: float, most: int = MAX_USERS,
     asked = np.flatnonzero(has_past)
     if len(asked) > most:
         asked = np.sort(np.random.default_rng(0).choice(asked, most, replace=False))
-    return Exam(Split(split.train, split.test.take(asked)), share, is_seen) if len(asked) else None
+    return Split(split.train, split.test.take(asked)) if len(asked) else None
 
 
 def report(exam: Exam, ours: Measured, rivals: list[Rival]) -> dict[str, Any]:
@@ -145,7 +186,6 @@ def unjudged(reason: str) -> dict[str, Any]:
 
 
 def _decide(exam: Exam, ours: Measured, rivals: list[Rival], found: Mapping[str, Interval], *, min_users: int) -> tuple[Verdict, str]:
-    where = f"the {'last interactions both have seen' if exam.is_seen else f'most recent {exam.share:.0%} of the interactions'}"
     if exam.user_count < min_users:
         return _decide_small(exam, ours, rivals, min_users)
     for rival in rivals:
@@ -153,11 +193,14 @@ def _decide(exam: Exam, ours: Measured, rivals: list[Rival], found: Mapping[str,
         if difference.is_below_zero:
             mine, theirs = (np.nanmean(one.values[METRIC]) for one in (ours, rival.measured))
             return "refused", (
-                f"worse than {rival.title} on {where} ({exam.user_count:,} users): NDCG@10 {mine:.4f} against {theirs:.4f}, "
+                f"worse than {rival.title} on {exam.where} ({exam.user_count:,} users): NDCG@10 {mine:.4f} against {theirs:.4f}, "
                 f"95 % interval of the difference {difference.low:.4f} to {difference.high:.4f}"
             )
     names = " and ".join(rival.title for rival in rivals)
-    return "passed", f"not worse than {names} on {where} ({exam.user_count:,} users)" if rivals else "there is nothing to hold it against"
+    return (
+        "passed",
+        f"not worse than {names} on {exam.where} ({exam.user_count:,} users)" if rivals else "there is nothing to hold it against",
+    )
 
 
 def _decide_small(exam: Exam, ours: Measured, rivals: list[Rival], min_users: int) -> tuple[Verdict, str]:

@@ -37,7 +37,7 @@ class WorkerSettings(CoreSettings):
         default=240.0, gt=0, description="How long a training of `default` may try models; what is chosen is trained afterwards."
     )
     gate_share: float = Field(
-        default=0.1, gt=0, lt=0.9, description="Share of the most recent interactions that a freshly trained model is judged on."
+        default=0.1, gt=0, lt=0.9, description="Share of the last interactions that a freshly trained model is judged on."
     )
     gate_min_users: int = Field(
         default=20, ge=1, le=1_000_000, description="With fewer users to judge by, a model goes live unless it is worse than nothing."

@@ -17,6 +17,7 @@ from ml_worker.evaluation.metrics import Measured
 from ml_worker.gate import Exam, Rival
 from ml_worker.recommenders.base import NothingToLearn, Recommender
 from ml_worker.recommenders.interactions import Interactions
+from ml_worker.recommenders.lessons import Task
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.registry import UnknownAlgorithm, find_recommender
 from ml_worker.registry import TrainedModel
@@ -36,6 +37,7 @@ DEFAULT: Final = "default"
 
 PARTIAL_USERS: Final = 1000
 """A partial training is judged on no more users than this: it must stay quick."""
+NOTHING_NEW: Final = "nobody with a past liked anything new in the last interactions"
 
 
 class InvalidParameters(Exception):
@@ -61,9 +63,10 @@ class Chooser:
     budget_seconds: float
     name: str = DEFAULT
 
-    def choose(self, interactions: Interactions, progress: Report) -> Choice:
-        """The best model for these interactions by their most recent part, or by any part where time says nothing."""
-        choice = choose(interactions, protocol="future", budget_seconds=self.budget_seconds, progress=progress)
+    def choose(self, interactions: Interactions, kind: gate.Kind, progress: Report) -> Choice:
+        """The best model for these interactions by what the gate will ask, or by any part of them where time says nothing."""
+        protocol: Task = "future" if kind == "time" else "next"
+        choice = choose(interactions, protocol=protocol, budget_seconds=self.budget_seconds, progress=progress)
         if choice.report["candidates"]:
             return choice
         return choose(interactions, protocol="random", budget_seconds=self.budget_seconds, progress=progress)
@@ -134,10 +137,14 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """How strict the gate is: the share of the most recent interactions it takes, and how many users make a judgement."""
+    """How strict the gate is: the share of the last interactions it takes, and how many users make a judgement.
+
+    `only_by_time` is for models that learn from elsewhere, and can be kept from knowing only what is later than some moment.
+    """
 
     share: float
     min_users: int
+    only_by_time: bool = False
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
@@ -154,14 +161,14 @@ def train_full(
     window: Mapping[str, Any],
     progress: Report,
 ) -> list[TrainedModel]:
-    """Judge each of the models on the most recent interactions, then fit it on everything. Raises what `Recommender.fit` raises.
+    """Judge each of the models on the last interactions, then fit it on everything. Raises what `Recommender.fit` raises.
 
     If nothing is live and none of them passes, popularity is added, so that there is something to serve.
     """
-    exam = gate.set_exam(interactions, share=standard.share)
+    exam = gate.set_exam(interactions, share=standard.share, only_by_time=standard.only_by_time)
     stages = Stages(progress, 2 * len(asked) + sum(isinstance(model, Chooser) for model in asked) + (live is not None))
     # Chosen without the slice too: what was chosen by it would be flattered by it.
-    choices = [_choose(model, exam.split.train if exam else interactions, stages) for model in asked]
+    choices = [_choose(model, exam, interactions, stages) for model in asked]
     models = [choice.recommender for choice in choices]
     held_out = _live_recipe(live, models) if exam else None
     rivals = _rivals(exam, live, held_out, stages) if exam else []
@@ -187,10 +194,11 @@ def _compared(trained: Sequence[TrainedModel], measured: Sequence[Measured | Non
     return [replace(model, passed_over=over.get(place)) for place, model in enumerate(trained)]
 
 
-def _choose(model: Recommender | Chooser, interactions: Interactions, stages: "Stages") -> Choice:
+def _choose(model: Recommender | Chooser, exam: Exam | None, interactions: Interactions, stages: "Stages") -> Choice:
     if isinstance(model, Recommender):
         return Choice(model, {})
-    return model.choose(interactions, stages.next("choosing what to train"))
+    known, kind = (exam.split.train, exam.kind) if exam else (interactions, "time")
+    return model.choose(known, kind, stages.next("choosing what to train"))
 
 
 def _live_recipe(live: Live | None, ours: Sequence[Recommender]) -> Recommender | None:
@@ -234,12 +242,12 @@ class Judged:
 def _judge(model: Recommender, exam: Exam | None, rivals: list[Rival], standard: Standard, stages: "Stages") -> Judged:
     report = stages.next(f"fitting {model.name} for the gate")
     if exam is None:
-        return Judged(gate.unjudged("nobody with a past liked anything new in the most recent interactions"))
+        return Judged(gate.unjudged(NOTHING_NEW))
     candidate = copy.copy(model)  # with all it was made with
     try:
         candidate.fit(exam.split.train, progress=report)
     except NothingToLearn:
-        return Judged(gate.unjudged("nobody liked anything before the most recent interactions"))
+        return Judged(gate.unjudged("nobody liked anything before the interactions to judge by"))
     ours = exam.measure(candidate)
     return Judged(gate.judge(exam, ours, rivals, min_users=standard.min_users), gate.report(exam, ours, rivals), ours)
 
@@ -271,7 +279,7 @@ def train_partial(
     model.update(interactions, since=since, progress=stages.next(f"updating {model.name}"))
     seconds = time.monotonic() - started
     metrics: Mapping[str, Any] = {}
-    verdict: Mapping[str, Any] = gate.unjudged("nobody with a past liked anything new in the last interactions")
+    verdict: Mapping[str, Any] = gate.unjudged(NOTHING_NEW)
     stages.next("judging")(0.0)
     if exam is not None and before is not None:
         ours, rivals = exam.measure(model), [Rival("live", live.title, before, live.version_id)]

@@ -97,6 +97,29 @@ def leave_last_out(interactions: Interactions) -> Split:
     )
 
 
+def last_of_each(interactions: Interactions, *, share: float = TEST_SHARE, depth: int, most: int | None = None) -> Split:
+    """The last `share` of each user's events is to be found, at least one and at most `depth`; something stays to ask with.
+
+    With more than `most` users, those who were active last are asked and the others only learnt from, as are users whose events are all
+    of one second, of which none is the last. What others did later is known to every model alike. Equal times keep the order of the
+    events. Raises `CannotSplit`.
+    """
+    check_share(share)
+    counts = np.bincount(interactions.users, minlength=len(interactions.user_ids))
+    order = np.lexsort((interactions.times, interactions.users))
+    ends = np.cumsum(counts)
+    times = np.r_[interactions.times[order], 0]  # whoever has no events ends where the next begins
+    first, latest = times[ends - counts], times[ends - 1]
+    several = np.flatnonzero((counts > 1) & (first < latest))
+    asked = several[np.argsort(-latest[several], kind="stable")[:most]]
+    held_out = np.zeros_like(counts)
+    held_out[asked] = np.minimum(np.clip(np.round(share * counts[asked]), 1, depth), counts[asked] - 1)
+    from_end = np.repeat(ends, counts) - 1 - np.arange(len(order))
+    is_test = np.empty(len(order), dtype=np.bool_)
+    is_test[order] = from_end < np.repeat(held_out, counts)
+    return divided(interactions, is_test)
+
+
 def at_random(interactions: Interactions, *, share: float = TEST_SHARE, seed: int = 0) -> Split:
     """A random `share` of each user's events is to be found, rounded half to even. Flatters every model: time is ignored.
 

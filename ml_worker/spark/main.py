@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -81,7 +82,8 @@ def run(
             [_model(config, master, events or _written(interactions, Path(folder)))],
             interactions,
             live=Live.of(live) if live else None,
-            standard=Standard.of(settings),
+            # What a file holds is held out by its time: it does not say which events are the last of each user here.
+            standard=replace(Standard.of(settings), only_by_time=True),
             window=known,
             progress=_tell,
         )

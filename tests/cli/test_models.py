@@ -60,7 +60,11 @@ def test_a_version_is_shown_as_people_read_it(marquee, add):
     assert "data_window 1,200 interactions of 30 users and 40 items, 1970-01-01 00:00 to 1970-01-02 00:00 UTC" in told
     assert "measured_on 25 users, 1970-01-01 00:00 to 1970-01-01 00:01 UTC" in told
     assert "gate passed: not worse than version 3" in told
+    last = {"slice": {**part, "kind": "last_of_each", "share": 0.1, "most_of_each": 10}}
     assert [line for line in told if "metric" in line or "ndcg" in line] == ["metric this live 3", "ndcg@10 0.2000 (0.1000–0.3000) 0.1000"]
+    last = {"slice": {**part, "kind": "last_of_each", "share": 0.1, "most_of_each": 10}}
+    shown = " ".join(marquee("show", add(metrics=json.dumps(last))).out.split())
+    assert "25 users, at most 10 of the last events of each, 1970-01-01 00:00 to 1970-01-01 00:01 UTC" in shown
 
 
 def test_promoting_and_rolling_back_are_remembered_and_refused_where_they_must_be(marquee, add, connection):

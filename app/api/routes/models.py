@@ -30,7 +30,8 @@ class ModelOut(Answer):
     status: Status = Field(description="Lists are made with the version that is live; there is one at most.")
     status_reason: str | None
     metrics: dict[str, Any] = Field(
-        description="What was measured on the slice of the gate: `values` of this version, `baselines` of others."
+        description="What was measured on the `slice` of the gate (of the `kind` `time` or `last_of_each` user): `values` of this "
+        "version, `baselines` of others."
     )
     gate: dict[str, Any] = Field(
         description="What the gate made of it: `verdict`, `reason`, and the differences to what it was held against."
@@ -71,7 +72,10 @@ class SeriesOut(Answer):
 
 
 class EvaluationOut(Answer):
-    slice: dict[str, Any] | None = Field(description="The interactions it was measured on; null if it was not.")
+    slice: dict[str, Any] | None = Field(
+        description="The interactions it was measured on; null if it was not. `kind` `time`: the most recent `share` of all; "
+        "`last_of_each`: the last `share` of each user's, at most `most_of_each`."
+    )
     series: list[SeriesOut] = Field(description="One line of a plot each.")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_worker.evaluation.splits import CannotSplit, at_random, by_time, leave_last_out, replay
+from ml_worker.evaluation.splits import CannotSplit, at_random, by_time, last_of_each, leave_last_out, replay
 from tests.ml_worker.evaluation.conftest import events, held_out
 
 
@@ -52,6 +52,17 @@ def test_leaving_out_needs_users_with_two_items(make):
     split = leave_last_out(make([(0, 0, 1), (0, 0, 2), (1, 1, 3)], users=2, items=2))
     assert len(split.test) == 0
     assert events(split.train) == [(0, 0), (0, 0), (1, 1)]
+
+
+def test_of_each_user_the_last_share_is_left_out_but_something_stays(make):
+    long = [(0, item, 10 + item) for item in range(6)]
+    whole = make([*long, (1, 5, 3), (1, 4, 2), (2, 0, 90), (3, 0, 8), (3, 1, 8), (4, 2, 50), (4, 3, 51, -1.0)], users=6, items=6)
+    split = last_of_each(whole, share=0.5, depth=2)
+    assert held_out(split.test) == {0: [4, 5], 1: [5]}  # u2 met one item, u3 all in one second, u4 disliked the last, u5 met none
+    assert events(split.train) == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 4), (2, 0), (3, 0), (3, 1), (4, 2)]
+    assert held_out(last_of_each(whole, share=0.1, depth=2, most=2).test) == {0: [5]}, "u4 was active last, u0 before"
+    with pytest.raises(CannotSplit, match="share to be found is 1"):
+        last_of_each(whole, share=1, depth=2)
 
 
 def test_a_random_split_takes_the_share_of_each_user(make):

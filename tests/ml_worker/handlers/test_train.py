@@ -47,6 +47,7 @@ def live(connection):
 
 
 def test_with_too_little_data_the_gate_says_so_and_lets_it_through(connection, catalogue, finish):
+    connection.execute("DELETE FROM interactions WHERE user_id = 'u19'")
     (model,) = train(finish, algorithms=("popular",))["models"]
     assert model["verdict"] == "too_little_data"
     assert model["reason"].startswith("too little data to judge: ")
@@ -86,6 +87,15 @@ def test_of_several_that_pass_the_one_that_is_surely_better_goes_live(connection
     assert "95 % interval of the difference" in popular["passed_over"]
     status, reason = connection.execute("SELECT status, status_reason FROM model_versions WHERE id = %s", (popular["id"],)).fetchone()
     assert (status, reason) == ("candidate", popular["passed_over"])
+
+
+@pytest.mark.usefixtures("tastes")
+def test_where_time_asks_few_the_last_of_each_are_asked_for_and_the_default_is_chosen_by_the_same(connection, finish):
+    connection.execute("UPDATE interactions SET occurred_at = occurred_at + substr(user_id, 2)::int * interval '1 day'")
+    (model,) = train(finish, algorithms=("default",))["models"]
+    metrics = connection.execute("SELECT metrics FROM model_versions WHERE id = %s", (model["id"],)).fetchone()[0]
+    assert (metrics["slice"]["kind"], metrics["choice"]["protocol"]) == ("last_of_each", "next")
+    assert "popularity on the last 10% of each user's interactions, at most 10 of each, because the most recent" in model["reason"]
 
 
 @pytest.mark.usefixtures("tastes")
