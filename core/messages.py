@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from core.identifiers import EntityId
 from core.narrowing import Narrowing
@@ -33,12 +42,17 @@ class Payload(BaseModel):
         """A queued task of the kind with this key already promises the same work."""
         return None
 
+    @classmethod
+    def renewed(cls, payload: dict[str, Any], *, version: int) -> dict[str, Any]:
+        """The fields of a stored payload of an older version as this one has them."""
+        return payload
+
 
 class TrainPayload(Payload):
     """Train models on everything that happened; the best goes live unless it is worse than what is live, or than popularity."""
 
     kind = "train"
-    version = 2
+    version = 3
     queue = "train"
 
     scope: Literal["full", "partial"] = Field(
@@ -49,7 +63,7 @@ class TrainPayload(Payload):
         min_length=1,
         max_length=8,
         description="What to train, each once, `default` being what is found best by trying; the first that the gate lets through goes "
-        "live, unless a later one is surely better. A partial training updates what is live instead.",
+        "live, unless a later one is surely better. A partial training updates what is live, and takes none.",
     )
     parameters: dict[Algorithm, dict[str, Any]] = Field(
         default_factory=dict,
@@ -66,11 +80,34 @@ class TrainPayload(Payload):
             raise ValueError(f"names {', '.join(twice)} more than once")
         return algorithms
 
+    @field_validator("algorithms")  # which is not called where they are not given
+    @classmethod
+    def _not_in_vain(cls, algorithms: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("scope") == "partial":
+            raise ValueError(
+                "are for a full training: a partial one updates the version that is live, whatever its algorithm; "
+                'leave them out, or ask for "scope": "full"'
+            )
+        return algorithms
+
     @model_validator(mode="after")
     def _has_no_parameters_in_vain(self) -> Self:
         if self.scope == "partial" and self.parameters:
             raise ValueError("parameters are for a full training: a partial one goes on with those of the live version")
         return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_may_be_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = handler(self)
+        if self.scope == "partial":
+            told.pop("algorithms", None)
+        return told
+
+    @classmethod
+    def renewed(cls, payload: dict[str, Any], *, version: int) -> dict[str, Any]:
+        # Until version 2 the default was stored with every partial training, and nothing was made of it.
+        is_filled_in = version <= 2 and payload.get("scope") == "partial"  # noqa: PLR2004
+        return {name: value for name, value in payload.items() if name != "algorithms"} if is_filled_in else payload
 
     @property
     def exclusive_key(self) -> str:
@@ -195,4 +232,4 @@ def parse(kind: str, version: int, payload: dict[str, Any]) -> Payload:
     if not known.oldest_version <= version <= known.version:
         understood = " to ".join(str(known_version) for known_version in sorted({known.oldest_version, known.version}))
         raise PayloadNotUnderstood(f"{kind} payload version {version} is not understood; this process knows version {understood}")
-    return known.model_validate(payload)
+    return known.model_validate(known.renewed(payload, version=version))

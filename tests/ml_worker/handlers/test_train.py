@@ -113,11 +113,19 @@ def test_each_model_is_held_against_the_live_one_though_another_has_its_recipe(c
     [
         ({"algorithms": ["als", "ease", "als"]}, "names als more than once"),
         ({"scope": "partial", "parameters": {"als": {"factors": 8}}}, "parameters are for a full training"),
+        ({"scope": "partial", "algorithms": ["als", "popular"]}, "a partial one updates the version that is live, whatever its algorithm"),
     ],
 )
 def test_a_training_that_contradicts_itself_is_not_taken(payload, why):
     with pytest.raises(ValidationError, match=why):
-        parse("train", 2, payload)
+        parse("train", 3, payload)
+
+
+def test_a_partial_training_is_stored_as_it_may_be_asked_for_and_older_ones_are_still_understood():
+    asked = TrainPayload(scope="partial")
+    assert parse("train", 3, asked.model_dump(mode="json")) == asked
+    assert parse("train", 2, {"scope": "partial", "algorithms": ["als", "popular"], "parameters": {}, "refresh_lists": True}) == asked
+    assert TrainPayload().model_dump(mode="json")["algorithms"] == ["als", "popular"]
 
 
 def test_a_partial_training_needs_something_new_and_says_what_it_updated(connection, catalogue, finish):

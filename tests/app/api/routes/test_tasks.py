@@ -164,6 +164,7 @@ def test_a_list_for_nobody_is_not_accepted(service):
         ({"kind": "recommend", "payload": {"user_id": "1", "count": 5}}, "payload.count"),
         ({"kind": "train", "payload": {"refresh_lists": "yes"}}, "payload.refresh_lists"),
         ({"kind": "train", "payload": {"algorithms": []}}, "payload.algorithms"),
+        ({"kind": "train", "payload": {"scope": "partial", "algorithms": ["als", "popular"]}}, "payload.algorithms"),
         ({"kind": "train", "payload": {"algorithms": ["DROP TABLE"]}}, "payload.algorithms.0"),
         ({**TRAIN, "deadline_seconds": 0}, "deadline_seconds"),
         ({**TRAIN, "deadline_seconds": 86_401}, "deadline_seconds"),
