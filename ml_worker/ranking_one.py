@@ -1,13 +1,15 @@
 """The list of one user, or of one session, for one request: narrowed and ordered as that asks."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.list_ids import Origin
 from core.lists import ComputedList
 from core.messages import RankPayload
+from core.narrowing import Narrowing
 from ml_worker import reranking
 from ml_worker.explaining import Chosen, explained
 from ml_worker.recommenders.base import Ranking
@@ -15,7 +17,7 @@ from ml_worker.recommenders.selection import NOT_OFFERED, best_first
 from ml_worker.view import Rules, View
 
 POOL: Final = 4
-"""Diversity and caps choose among so many times more than are asked for."""
+"""Diversity chooses among so many times more than are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +35,69 @@ def answered(view: View, payload: RankPayload, rules: Rules) -> Ranked:
     is_personal, profile = bool(answer.is_personal[0]), view.profiles(slice(0, 1))[0]
     allowed = catalogue.mask(wanted)
     allowed[[catalogue.columns[item_id] for item_id in payload.item_ids if item_id in catalogue.columns]] = False
-    scores = view.padded(answer.scores_of([0]))
+    scores = view.padded(answer.scores_of([0]))[0]
     if not is_personal and view.read.preferred[0]:
-        scores[0] = reranking.led_by(scores[0], catalogue.categories @ profile > 0)
-    seen = np.empty(0, dtype=np.int32) if wanted.include_seen else histories.matrix.indices
-    scores[0, ~allowed] = NOT_OFFERED
-    scores[0, seen] = NOT_OFFERED
-    count = wanted.offset + wanted.count
-    is_chosen = wanted.diversity is not None or wanted.max_per_category is not None
-    ranking = Ranking(*best_first(scores, count=count * POOL if is_chosen else count)[0])
-    order = ranking.items.tolist()
-    if wanted.diversity:
-        chosen = reranking.diverse(ranking.items, ranking.scores, catalogue.categories, diversity=wanted.diversity, count=len(order))
-        order = [order[place] for place in chosen]
-    if len(order) < count:  # items newer than the model, which it cannot score
-        order += view.new_first(allowed & (np.arange(len(allowed)) >= catalogue.known), scores[0], profile, seen)
-    if wanted.max_per_category is not None:
-        order = reranking.capped(order, catalogue.categories, cap=wanted.max_per_category, count=count)
-    share = rules.new_share if wanted.new_share is None else wanted.new_share
-    fresh = view.new_first(view.is_new & allowed, scores[0], profile, seen) if share and wanted.max_per_category is None else []
-    order = reranking.with_share(order, fresh, share=share, count=count)[wanted.offset :]
-    hints = (f"nothing was released or added in the last {rules.new_days:g} days",) if wanted.new_share and not fresh else ()
-    shown = reranking.reordered(ranking, scores[0], order)
+        scores = reranking.led_by(scores, catalogue.categories @ profile > 0)
+    if not wanted.include_seen:
+        allowed[histories.matrix.indices] = False
+    scores[~allowed] = NOT_OFFERED
+    ordered = _ordered(view, wanted, rules, _Offered(allowed, scores, profile))
+    shown = ordered.ranking
     (entries,) = explained(view.catalogue, view.is_new, Chosen(answer, shown.items[None, :], shown.scores[None, :], profile[None, :]))
     origin = Origin(payload.surface, view.model.version_id)
-    return Ranked(view.made_list(0, origin, entries, is_cold=not is_personal), hints)
+    return Ranked(view.made_list(0, origin, entries, is_cold=not is_personal), ordered.hints)
+
+
+class _Offered(NamedTuple):
+    """What may be in the list [items], as good as the model has it, and the taste of who asks [categories]."""
+
+    allowed: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    profile: NDArray[np.float32]
+
+    def new_first(self, view: View, wanted: NDArray[np.bool_]) -> list[int]:
+        """Those of the wanted ones that are allowed, best first."""
+        return view.new_first(wanted & self.allowed, self.scores, self.profile, _NOTHING_SEEN)
+
+
+_NOTHING_SEEN: Final = np.empty(0, dtype=np.int32)
+
+
+class _Ordered(NamedTuple):
+    ranking: Ranking
+    hints: tuple[str, ...]
+
+
+def _ordered(view: View, wanted: Narrowing, rules: Rules, offered: _Offered) -> _Ordered:
+    """What is asked for, in the order that is asked for."""
+    categories, cap, count = view.catalogue.categories, wanted.max_per_category, wanted.offset + wanted.count
+    share = rules.new_share if wanted.new_share is None else wanted.new_share
+    pool = count * POOL if wanted.diversity is not None or cap is not None else count
+    # A cap may leave out any number of the best.
+    items, scores = best_first(offered.scores[None, :], count=len(offered.scores) if cap is not None else pool)[0]
+    best = Ranking(items[:pool], scores[:pool])
+    order = best.items.tolist()
+    if wanted.diversity:
+        order = reranking.mixed(best, categories, wanted.diversity).items.tolist()
+    order += items[pool:].tolist()
+    if len(order) < count or cap is not None:  # items newer than the model, which it cannot score
+        order += offered.new_first(view, np.arange(len(offered.scores)) >= view.catalogue.known)
+    fresh = offered.new_first(view, view.is_new) if share else []
+    if cap is None:
+        order = reranking.with_share(order, fresh, share=share, count=count)
+    else:
+        order = reranking.capped(order, categories, cap=cap, count=count, new=fresh, share=share)
+    hints = _hints(wanted, rules, fresh, order)
+    return _Ordered(reranking.reordered(best, offered.scores, order[wanted.offset :]), hints)
+
+
+def _hints(wanted: Narrowing, rules: Rules, fresh: list[int], order: list[int]) -> tuple[str, ...]:
+    """Why there are fewer new releases than were asked for."""
+    if not wanted.new_share:
+        return ()
+    if not fresh:
+        return (f"nothing was released or added in the last {rules.new_days:g} days",)
+    found = len(set(fresh).intersection(order))
+    if wanted.max_per_category is not None and found < min(len(fresh), int(wanted.new_share * len(order) + 1e-9)):
+        return (f"max_per_category leaves room for {found or 'none'} of the new releases",)
+    return ()

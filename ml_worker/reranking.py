@@ -1,14 +1,17 @@
 """From scores to the order shown: diversity, shares of new releases, caps. Pure: arrays in, arrays out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import compress, islice, pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from ml_worker.recommenders.base import Ranking
+
+_STRETCH: Final = 1024
 
 
 def diverse(items: NDArray[np.int32], scores: NDArray[np.float32], features: csr_matrix, *, diversity: float, count: int) -> list[int]:
@@ -81,18 +84,38 @@ def keeps_share(is_new: NDArray[np.bool_], *, share: float, count: int) -> NDArr
     return np.asarray((np.cumsum(is_new, axis=-1) >= np.floor(share * places + 1e-9)).all(axis=-1))
 
 
-def capped(order: Sequence[int], categories: csr_matrix, *, cap: int, count: int) -> list[int]:
-    """The first `count` of `order` of which no category [items × categories] has more than `cap`."""
+def capped(order: Sequence[int], categories: csr_matrix, *, cap: int, count: int, new: Sequence[int] = (), share: float = 0.0) -> list[int]:
+    """The first `count` of `order` of which no category [items × categories] has more than `cap`, with new ones as in `with_share`.
+
+    The cap is kept in any case: where it leaves no room for one of `new`, the place goes to the next of `order`.
+    """
     used = np.zeros(categories.shape[1], dtype=np.intp)
-    placed: list[int] = []
-    for item in order:
-        mine = categories.indices[categories.indptr[item] : categories.indptr[item + 1]]
-        if (used[mine] < cap).all():
-            used[mine] += 1
-            placed.append(item)
-            if len(placed) == count:
-                break
-    return placed
+    is_new, placed, new_count = set(new), dict[int, None](), 0
+    rest, queue = (_open(items, categories, used, cap) for items in (order, new))
+    while len(placed) < count:
+        is_owed = new_count < int(share * (len(placed) + 1) + 1e-9)
+        found = (item for items in ((queue, rest) if is_owed else (rest,)) for item in items if item not in placed)
+        item = next(found, None)
+        if item is None:
+            break
+        placed[item] = None
+        new_count += item in is_new
+        used[_row(categories, item)] += 1
+    return list(placed)
+
+
+def _open(items: Sequence[int], categories: csr_matrix, used: NDArray[np.intp], cap: int) -> Iterator[int]:
+    """The items one after the other of which no category is full by then; what is full stays so."""
+    for start in range(0, len(items), _STRETCH):
+        some = items[start : start + _STRETCH]
+        # At once for many: behind the first hundreds nearly all of a large catalogue is of a full category.
+        is_open = np.asarray(categories[some] @ (used >= cap).astype(np.float32)).ravel() == 0
+        yield from (item for item in compress(some, is_open) if (used[_row(categories, item)] < cap).all())
+
+
+def _row(matrix: csr_matrix, row: int) -> NDArray[np.int32]:
+    columns: NDArray[np.int32] = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+    return columns
 
 
 def led_by(scores: NDArray[np.float32], matches: NDArray[np.bool_]) -> NDArray[np.float32]:

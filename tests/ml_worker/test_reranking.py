@@ -64,6 +64,19 @@ def test_no_category_has_more_than_its_cap():
     assert reranking.capped([6, 0, 4], FEATURES, cap=1, count=5) == [6]
 
 
+def test_a_cap_goes_as_far_down_as_it_must():
+    one_each = csr_matrix(np.repeat(np.eye(3, dtype=np.float32), [5000, 5000, 1], axis=0))
+    assert reranking.capped(range(10_001), one_each, cap=1, count=20) == [0, 5000, 10_000]
+
+
+def test_a_cap_and_a_share_of_new_ones_are_both_kept():
+    eye = csr_matrix(np.tile(np.eye(4, dtype=np.float32), (3, 1)))  # items n, n + 4 and n + 8 are of one category
+    assert reranking.capped([0, 4, 1, 5, 2, 6, 3], eye, cap=2, count=4, new=[8, 9], share=0.5) == [0, 8, 1, 9]
+    assert reranking.capped([0, 4, 1, 5], eye, cap=1, count=4, new=[8, 11], share=0.5) == [0, 11, 1], "8 is of a full category"
+    assert reranking.capped([0, 1], eye, cap=1, count=2, new=[8], share=0.5) == [0, 1], "the cap is kept in any case"
+    assert reranking.capped([8, 0, 1], eye, cap=1, count=2, new=[8], share=0.5) == [8, 1], "a new one in its place counts"
+
+
 def test_matches_lead_in_the_same_order_and_what_is_left_out_stays_out():
     scores = np.array([3.0, 2.0, 1.0, -np.inf], dtype=np.float32)
     led = reranking.led_by(scores, np.array([False, True, True, True]))

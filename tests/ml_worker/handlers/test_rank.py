@@ -107,6 +107,27 @@ def test_diversity_and_caps_mix_the_categories(model_version, ranked):
     assert sorted(item_id[0] for item_id in capped) == ["c", "c", "w", "w"]
 
 
+def test_a_cap_looks_as_far_as_it_must(connection, model_version, ranked):
+    connection.execute("UPDATE items SET categories = ARRAY[id] WHERE id IN ('w8', 'w9')")
+    # Of what u3 likes most only one may be shown; what is left for the other places comes behind all of that.
+    capped = ranked(of_user("u3", include_seen=True, max_per_category=1, count=4))[0]
+    assert sorted(item_id[0] for item_id in capped) == ["c", "w", "w", "w"]
+    assert {"w8", "w9"} < set(capped)
+
+
+def test_a_cap_leaves_new_releases_their_share(connection, model_version, ranked):
+    connection.execute(
+        "INSERT INTO items (id, title, categories) VALUES ('new-w', 'N', '{Western}'), ('new-c', 'N', '{Comedy}'), ('bare', 'N', '{}')"
+    )
+    item_ids, result = ranked(of_user("u3", include_seen=True, max_per_category=2, count=4, new_share=0.5))
+    assert len({"new-w", "new-c", "bare"}.intersection(item_ids)) == 2
+    assert result["hints"] == []
+    connection.execute("DELETE FROM items WHERE id IN ('new-w', 'bare')")
+    item_ids, result = ranked(of_user("u3", include_seen=True, max_per_category=1, count=4, new_share=0.5))
+    assert [item_id[0] for item_id in item_ids] == ["c", "w"]
+    assert result["hints"] == ["max_per_category leaves room for none of the new releases"]
+
+
 def test_new_releases_get_their_share_even_those_the_model_does_not_know(connection, model_version, ranked):
     connection.execute(
         "INSERT INTO items (id, title, categories) VALUES ('new-w', 'N', '{Western}'), ('new-c', 'N', '{Comedy}'), ('bare', 'N', '{}')"
