@@ -86,8 +86,13 @@ class Ranker:
 
     def _look(self, connection: Connection[Any], user_ids: Sequence[str], arm: Arm, origin: Origin) -> Look:
         model, read_at = self._model_of(connection, arm), _now(connection)
-        rules = replace(self._rules, new_share=self.new_share if arm.new_share is None else arm.new_share, diversity=arm.diversity or 0.0)
-        return Look(self._view(connection, model, user_ids, read_at), rules, replace(origin, model_version_id=model.version_id))
+        view = self._view(connection, model, user_ids, read_at)
+        return Look(view, self._rules_of(arm), replace(origin, model_version_id=model.version_id))
+
+    def _rules_of(self, arm: Arm) -> Rules:
+        """The rules as the arm has them."""
+        new_share = self.new_share if arm.new_share is None else arm.new_share
+        return replace(self._rules, new_share=new_share, diversity=arm.diversity or 0.0)
 
     def _model_of(self, connection: Connection[Any], arm: Arm) -> ServedModel:
         """The model of an arm; the live one where that cannot be loaded any more, as the list then says."""
@@ -99,14 +104,19 @@ class Ranker:
             return self._model(connection)
 
     def rank(self, payload: RankPayload) -> Ranked:
-        """The list that a request asks for, which no stored one can be. Raises `NoModel`."""
+        """The list that a request asks for, which no stored one can be; of a user by the user's arm, unless it names a model.
+
+        Raises `NoModel`.
+        """
+        named = payload.narrowing.model_version
         with transaction(self.pool) as connection:
-            model, read_at = self._model(connection, payload.narrowing.model_version), _now(connection)
+            arm, origin = (Arm(), Origin(payload.surface)) if named is not None else _arm_asked(connection, payload)
+            model, read_at = self._model_of(connection, arm) if named is None else self._model(connection, named), _now(connection)
             asked = session_histories(payload.item_ids, columns=model.columns) if payload.user_id is None else [payload.user_id]
             view = self._view(connection, model, asked, read_at)
         if not view.read.user_ids:
             raise NoModel("user_not_found", f"there is no user {payload.user_id!r} any more")
-        return answered(view, payload, self._rules)
+        return answered(view, payload, self._rules_of(arm), replace(origin, model_version_id=model.version_id))
 
     def _view(self, connection: Connection[Any], model: ServedModel, asked: UserHistories | Sequence[str], read_at: datetime) -> View:
         catalogue = self.catalogues.current(connection, model)
@@ -122,6 +132,16 @@ class Ranker:
         if model is None:
             raise NoModel("no_model", "no model has been trained yet: submit a `train` task first")
         return model
+
+
+def _arm_asked(connection: Connection[Any], payload: RankPayload) -> tuple[Arm, Origin]:
+    """The arm that the user of a request belongs to while an experiment runs, and what the list says of it; sessions belong to none."""
+    origin = Origin(payload.surface)
+    experiment = experiments.running().run(connection) if payload.user_id is not None else None
+    if experiment is None or payload.user_id is None:
+        return Arm(), origin
+    number = experiment.arm_of(payload.user_id)
+    return experiment.arms[number], replace(origin, experiment_id=experiment.id, arm=number)
 
 
 def _now(connection: Connection[Any]) -> datetime:

@@ -28,8 +28,8 @@ class Ranked:
     hints: tuple[str, ...] = ()
 
 
-def answered(view: View, payload: RankPayload, rules: Rules) -> Ranked:
-    """The list that a request asks for, of the one user of the view."""
+def answered(view: View, payload: RankPayload, rules: Rules, origin: Origin) -> Ranked:
+    """The list that a request asks for, of the one user of the view; the rules hold for what the request does not say."""
     wanted, catalogue, histories = payload.narrowing, view.catalogue, view.read.histories
     answer = view.model.recommender.answer(histories)
     is_personal, profile = bool(answer.is_personal[0]), view.profiles(slice(0, 1))[0]
@@ -44,7 +44,6 @@ def answered(view: View, payload: RankPayload, rules: Rules) -> Ranked:
     ordered = _ordered(view, wanted, rules, _Offered(allowed, scores, profile))
     shown = ordered.ranking
     (entries,) = explained(view.catalogue, view.is_new, Chosen(answer, shown.items[None, :], shown.scores[None, :], profile[None, :]))
-    origin = Origin(payload.surface, view.model.version_id)
     return Ranked(view.made_list(0, origin, entries, is_cold=not is_personal), ordered.hints)
 
 
@@ -72,13 +71,14 @@ def _ordered(view: View, wanted: Narrowing, rules: Rules, offered: _Offered) -> 
     """What is asked for, in the order that is asked for."""
     categories, cap, count = view.catalogue.categories, wanted.max_per_category, wanted.offset + wanted.count
     share = rules.new_share if wanted.new_share is None else wanted.new_share
-    pool = count * POOL if wanted.diversity is not None or cap is not None else count
+    diversity = rules.diversity if wanted.diversity is None else wanted.diversity
+    pool = count * POOL if diversity or cap is not None else count
     # A cap may leave out any number of the best.
     items, scores = best_first(offered.scores[None, :], count=len(offered.scores) if cap is not None else pool)[0]
     best = Ranking(items[:pool], scores[:pool])
     order = best.items.tolist()
-    if wanted.diversity:
-        order = reranking.mixed(best, categories, wanted.diversity).items.tolist()
+    if diversity:
+        order = reranking.mixed(best, categories, diversity).items.tolist()
     order += items[pool:].tolist()
     if len(order) < count or cap is not None:  # items newer than the model, which it cannot score
         order += offered.new_first(view, np.arange(len(offered.scores)) >= view.catalogue.known)

@@ -209,3 +209,33 @@ def test_each_user_gets_the_list_of_the_arm_for_good_and_the_id_says_so(connecti
         assert version == (other if arm else model_version)
         assert origin_of(list_id) == Origin("personal", version, begun.id, arm)
     assert len(rows) == 20
+
+
+def test_a_list_for_one_request_follows_the_arm_of_its_user_unless_it_names_a_model(connection, model_version, ranked):
+    other = connection.execute("SELECT id FROM model_versions WHERE id <> %s", (model_version,)).fetchone()[0]
+    begun = experiments.start(name="e", share_b=0.5, arms=(Arm(), Arm(model_version=other))).run(connection)
+    for user_id in (next(f"u{n}" for n in range(20) if begun.arm_of(f"u{n}") == arm) for arm in (0, 1)):
+        arm = begun.arm_of(user_id)
+        _, result = ranked(of_user(user_id, categories=("Western",)))
+        version = other if arm else model_version
+        assert result["model_version"] == version
+        assert origin_of(uuid.UUID(result["list_id"])) == Origin("ranked", version, begun.id, arm)
+        _, result = ranked(of_user(user_id, model_version=model_version))
+        assert origin_of(uuid.UUID(result["list_id"])) == Origin("ranked", model_version)
+    _, result = ranked(RankPayload(item_ids=("w0",), surface="session", narrowing=Narrowing(count=5)))
+    assert origin_of(uuid.UUID(result["list_id"])) == Origin("session", model_version)
+
+
+def test_the_settings_of_an_arm_hold_for_what_a_request_does_not_say(connection, model_version, ranked):
+    plain = ranked(of_user("u3", include_seen=True, count=6))[0]
+    mixed = ranked(of_user("u3", include_seen=True, count=6, diversity=0.9))[0]
+    arm = Arm(diversity=0.9, new_share=0.5)
+    experiments.start(name="e", share_b=0.5, arms=(arm, arm)).run(connection)
+    assert ranked(of_user("u3", include_seen=True, count=6))[0] == mixed != plain
+    assert ranked(of_user("u3", include_seen=True, count=6, diversity=0.0))[0] == plain
+    assert ranked(of_user("u3", include_seen=True, count=6, model_version=model_version))[0] == plain
+    connection.execute("INSERT INTO items (id, title, categories) VALUES ('new-1', 'N', '{Comedy}'), ('new-2', 'N', '{Comedy}')")
+    new = [item_id for item_id in ranked(of_user("u3", include_seen=True, count=4))[0] if item_id.startswith("new")]
+    assert len(new) == 2
+    none = ranked(of_user("u3", include_seen=True, count=4, new_share=0.0))[0]
+    assert not [item_id for item_id in none if item_id.startswith("new")]
