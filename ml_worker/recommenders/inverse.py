@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags_array
 
 from ml_worker.recommenders import linear
 
@@ -23,7 +23,7 @@ FEW: Final = 32
 PROBES: Final = 2
 """How many random vectors the residual is measured with."""
 _ROWS: Final = 2048
-"""So many rows of the data are multiplied at once: the products are dense."""
+"""So many rows are multiplied at once: the products are dense."""
 _BLOCK: Final = 64
 """So many rows are gone over at once: they stay in the cache."""
 
@@ -62,9 +62,9 @@ class Outline(NamedTuple):
 
     def products(self, asked: csr_matrix) -> NDArray[np.float32]:
         """About x·P for the rows x of `asked` [rows × n], which are sparse."""
-        found: NDArray[np.float32] = (asked @ self.local).toarray()
-        found += (asked @ self.left) @ self.right.T
-        found[np.repeat(np.arange(asked.shape[0]), np.diff(asked.indptr)), asked.indices] += asked.data * self.diagonal[asked.indices]
+        near = asked @ (self.local + diags_array(self.diagonal, format="csr"))
+        found: NDArray[np.float32] = (asked @ self.left) @ self.right.T
+        found.reshape(-1)[np.repeat(np.arange(asked.shape[0]) * asked.shape[1], np.diff(near.indptr)) + near.indices] += near.data
         return found
 
 
@@ -175,12 +175,13 @@ def corrected(halved: NDArray[np.float32], change: Change, outline: Outline) -> 
         before = _of_few(before, halved, change)
         places = (change.extra, change.items, np.arange(len(change.items) + 1))
         return _item_by_item(before, change.extra[:, None] * before, csr_matrix(places, shape=before.shape), change.items)
-    scatter = change.scatter()
+    half = change.half(change.scatter())
+    by_rows = half.copy()
+    by_rows.data[half.indptr[1:] - 1] = 0  # of the extra diagonal the products are known exactly
     products = change.extra[:, None] * before
-    for start in range(0, len(change.weights), _ROWS):
-        some = slice(start, start + _ROWS)
-        products += scatter[:, some] @ outline.products(change.middle[some])
-    return _item_by_item(before, products, change.half(scatter), change.items)
+    for start in range(0, len(products), _ROWS):
+        products[start : start + _ROWS] += outline.products(by_rows[start : start + _ROWS])
+    return _item_by_item(before, products, half, change.items)
 
 
 def _of_few(before: NDArray[np.float32], halved: NDArray[np.float32], change: Change) -> NDArray[np.float32]:

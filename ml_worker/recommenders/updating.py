@@ -107,7 +107,9 @@ class Earlier:
 
     def user_count(self) -> int:
         """How many users had interactions before."""
-        return int(np.count_nonzero(np.bincount(self.interactions.users[: self.since])))
+        is_there = np.zeros(len(self.interactions.user_ids), dtype=np.bool_)
+        is_there[self.interactions.users[: self.since]] = True
+        return int(np.count_nonzero(is_there))
 
     @cached_property
     def _events(self) -> NDArray[np.int64]:
