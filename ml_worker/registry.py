@@ -18,6 +18,7 @@ from core.model_versions import NewVersion, Scope
 from core.places import ArtifactsUnavailable
 from core.statement import Statement
 from ml_worker.recommenders.base import Recommender
+from ml_worker.recommenders.batches import give_back_memory
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.registry import UnknownAlgorithm, load_recommender
 from ml_worker.recommenders.state import DamagedModel, NewerModelFormat
@@ -146,7 +147,10 @@ class Registry:
 
     def load(self, artifact: str) -> Recommender:
         """The recommender with these arrays, verified and where possible mapped. Raises one of `UNUSABLE`."""
-        return load_recommender(self.store.map(artifact))
+        try:
+            return load_recommender(self.store.map(artifact))
+        finally:
+            give_back_memory()  # what checking the arrays took would stay for good: models are loaded once in a while
 
     def _load(self, version_id: int, artifact: str) -> ServedModel:
         if self._served and self._unusable and self._unusable[0] == version_id and time.monotonic() < self._unusable[1]:

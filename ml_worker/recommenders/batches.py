@@ -1,6 +1,8 @@
 """How a batch of users is divided so that it fits memory and caches, and the reasons found in what histories add."""
 
+import ctypes
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -28,6 +30,15 @@ def keep_freed_memory(size: int) -> None:
     Whoever sets MALLOC_… in the environment decides otherwise.
     """
     np.empty(size, dtype=np.uint8)
+
+
+def give_back_memory() -> None:
+    """Give what was freed back to the system, after work that does not come again soon, like the loading of a model (`malloc_trim`).
+
+    Where the C library has no such call, nothing happens.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def tiles(histories: Histories) -> Iterator[Histories]:
