@@ -15,6 +15,7 @@ from ml_worker.dataset import read_interactions
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.ranking import NoModel
 from ml_worker.registry import Registry
+from tests.rigs.tastes import store_two_tastes
 
 HERE = {kind: replace(handler, runs_in_child=False) for kind, handler in HANDLERS.items()}
 """Trained in this process, which is quicker; the children have tests of their own."""
@@ -66,15 +67,7 @@ def test_the_default_is_chosen_by_trying_and_says_what_was_tried(connection, cat
 
 @pytest.fixture
 def tastes(connection):
-    """80 users who like twelve westerns or twelve comedies of twenty each, everybody's twelfth film last of all."""
-    connection.execute("INSERT INTO items (id, title) SELECT g || n, g || n FROM generate_series(0, 19) n, unnest(ARRAY['w', 'c']) g")
-    connection.execute("INSERT INTO users (id) SELECT 'u' || n FROM generate_series(0, 79) n")
-    connection.execute(
-        """INSERT INTO interactions (user_id, item_id, type, value, occurred_at)
-           SELECT 'u' || u, CASE u % 2 WHEN 0 THEN 'w' ELSE 'c' END || (u * 7 + i * 3) % 20, 'rating', 5,
-                  now() - interval '10 days' + (i * 80 + u) * interval '1 minute'
-           FROM generate_series(0, 79) u, generate_series(0, 11) i"""
-    )
+    store_two_tastes(connection)
 
 
 @pytest.mark.usefixtures("tastes")
