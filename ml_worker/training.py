@@ -1,120 +1,38 @@
-"""Trains what a task asks for: recommenders from their names and parameters, within the memory there is, with progress by stage."""
+"""Trains what a task asks for, and has the gate judge it, with progress by stage."""
 
 import copy
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, Self
 
 import numpy as np
-from pydantic import ValidationError
 
 from core.statement import Row
 from ml_worker import gate
-from ml_worker.choice.choose import BUDGET_SECONDS, Choice, choose
+from ml_worker.choice.choose import Choice
 from ml_worker.evaluation.metrics import Measured
 from ml_worker.gate import Exam, Rival
+from ml_worker.recipes import Chooser, InvalidParameters, recipe
 from ml_worker.recommenders.base import NothingToLearn, Recommender
 from ml_worker.recommenders.interactions import Interactions
-from ml_worker.recommenders.lessons import Task
 from ml_worker.recommenders.popular import Popular
-from ml_worker.recommenders.registry import UnknownAlgorithm, find_recommender
+from ml_worker.recommenders.registry import UnknownAlgorithm
 from ml_worker.registry import TrainedModel
 from ml_worker.settings import WorkerSettings
 
 READING_SHARE: Final = 0.1
 """Of the progress, what reading the interactions is taken for."""
 
-PROCESS_BYTES: Final = 200 << 20
-"""What a child process takes before it trains anything: the libraries."""
-EVENT_BYTES: Final = 60
-"""What an interaction takes while it is read and as arrays."""
-MEGABYTE: Final = 1 << 20
-
-DEFAULT: Final = "default"
-"""The name of whatever is best for the data."""
-
 PARTIAL_USERS: Final = 1000
 """A partial training is judged on no more users than this: it must stay quick."""
 NOTHING_NEW: Final = "nobody with a past liked anything new in the last interactions"
-
-
-class InvalidParameters(Exception):
-    """Hyperparameters that an algorithm does not have or take; the message says which."""
-
-    code = "invalid_parameters"
-
-
-class TooLarge(Exception):
-    """The training would need more memory than there is."""
 
 
 class Report(Protocol):
     """Takes the share done (0 to 1) and a note; may raise to stop the training."""
 
     def __call__(self, done: float, note: str | None = None) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Chooser:
-    """Stands for `default` among the recommenders: what to train is found by trying, within a time."""
-
-    budget_seconds: float
-    name: str = DEFAULT
-
-    def choose(self, interactions: Interactions, kind: gate.Kind, progress: Report) -> Choice:
-        """The best model for these interactions by what the gate will ask, or by any part of them where time says nothing."""
-        protocol: Task = "future" if kind == "time" else "next"
-        choice = choose(interactions, protocol=protocol, budget_seconds=self.budget_seconds, progress=progress)
-        if choice.report["candidates"]:
-            return choice
-        return choose(interactions, protocol="random", budget_seconds=self.budget_seconds, progress=progress)
-
-
-def recipes(
-    algorithms: Sequence[str], parameters: Mapping[str, Mapping[str, Any]], *, budget_seconds: float = BUDGET_SECONDS
-) -> list[Recommender | Chooser]:
-    """An unfitted recommender for each name, or a chooser for `default`. Raises `UnknownAlgorithm` or `InvalidParameters`."""
-    if DEFAULT in parameters:
-        raise InvalidParameters(
-            f"parameters.{DEFAULT}: the parameters of {DEFAULT} are chosen by trying; name an algorithm to give its own"
-        )
-    if unused := sorted(parameters.keys() - set(algorithms)):
-        raise InvalidParameters(f"there are parameters for {', '.join(unused)}, which are not among the algorithms to be trained")
-    return [Chooser(budget_seconds) if name == DEFAULT else recipe(name, parameters.get(name, {})) for name in algorithms]
-
-
-def recipe(name: str, parameters: Mapping[str, Any]) -> Recommender:
-    """An unfitted recommender. Raises `UnknownAlgorithm` or `InvalidParameters`."""
-    algorithm = find_recommender(name)
-    try:
-        return algorithm(algorithm.Config.model_validate(dict(parameters)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join((name, *(str(part) for part in first["loc"])))
-        known = ", ".join(algorithm.Config.model_fields) or "none"
-        raise InvalidParameters(f"parameters.{place}: {first['msg']}; the parameters of {name} are: {known}") from error
-
-
-def check_memory(asked: Sequence[Recommender | Chooser], interactions: Interactions, *, limit_mb: int | None) -> None:
-    """Raise `TooLarge` if the hungriest of the models would not fit into the limit, or without one into this machine."""
-    if not (models := [model for model in asked if isinstance(model, Recommender)]):
-        return
-    users, items, events = len(interactions.user_ids), len(interactions.item_ids), len(interactions)
-    needs = {model: model.predicted_bytes(model.config, users=users, items=items, events=events) for model in models}
-    hungriest = max(models, key=needs.__getitem__)
-    needed = (needs[hungriest] + PROCESS_BYTES + EVENT_BYTES * events) // MEGABYTE
-    limit, name = (limit_mb, "CHILD_MEMORY_MB allows") if limit_mb is not None else (_machine_megabytes(), "this machine has")
-    if needed > limit:
-        raise TooLarge(
-            f"training {hungriest.name} on {events:,} interactions of {users:,} users and {items:,} items takes about {needed:,} MB "
-            f"of memory, {name} {limit:,} MB: choose another algorithm or smaller parameters, or give it more"
-        )
-
-
-def _machine_megabytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from core.statement import Row
 from ml_worker import dataset, training
 from ml_worker.dataset import Arrivals
 from ml_worker.handlers.base import Answer, Context, Handler, Job, PermanentFailure, Product, Retry
+from ml_worker.recipes import InvalidParameters, TooLarge, check_memory, recipes
 from ml_worker.recommenders.base import NothingToLearn, TrainingDiverged
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.registry import UnknownAlgorithm
 from ml_worker.recommenders.updating import FullTrainingNeeded
 from ml_worker.registry import UNUSABLE, TrainedModel, preferred, window
-from ml_worker.training import InvalidParameters, Live, Standard, TooLarge
+from ml_worker.training import Live, Standard
 
 MAX_DRIFT = 0.01
 """A partial training starts from sums over the old interactions; of those at most this share may have been deleted meanwhile."""
@@ -61,12 +62,12 @@ def _read(context: Context, *, after: int = dataset.LAST_ID) -> _Read:
 
 
 def _train_full(job: Job[TrainPayload], context: Context) -> Answer:
-    recipes = training.recipes(job.payload.algorithms, job.payload.parameters, budget_seconds=context.settings.choosing_seconds)
+    asked = recipes(job.payload.algorithms, job.payload.parameters, budget_seconds=context.settings.choosing_seconds)
     read = _read(context)
     known = window(read.interactions, last_id=read.arrivals.last_id)
-    training.check_memory(recipes, read.interactions, limit_mb=context.settings.child_memory_mb)
+    check_memory(asked, read.interactions, limit_mb=context.settings.child_memory_mb)
     trained = training.train_full(
-        recipes,
+        asked,
         read.interactions,
         live=Live.of(read.live) if read.live else None,
         standard=Standard.of(context.settings),
@@ -87,7 +88,7 @@ def _train_partial(job: Job[TrainPayload], context: Context) -> Answer:
     try:
         model = context.registry.load(live["artifact"])
         read = _read(context, after=live["data_window"]["last_id"])
-        training.check_memory([model], read.interactions, limit_mb=context.settings.child_memory_mb)
+        check_memory([model], read.interactions, limit_mb=context.settings.child_memory_mb)
         known = window(read.interactions, last_id=read.arrivals.last_id)
         updated = training.train_partial(
             model,

@@ -20,13 +20,14 @@ from core.messages import RefreshListsPayload
 from core.places import ArtifactsUnavailable
 from core.settings import complaints
 from ml_worker import dataset, training
+from ml_worker.recipes import InvalidParameters, recipe
 from ml_worker.recommenders.als import Als
 from ml_worker.recommenders.base import NothingToLearn, TrainingDiverged
 from ml_worker.recommenders.interactions import Interactions, InvalidInteractions
 from ml_worker.registry import TrainedModel, open_registry, window
 from ml_worker.settings import WorkerSettings
 from ml_worker.spark.als import SparkAls, open_session, read_events, write_events
-from ml_worker.training import InvalidParameters, Live, Standard
+from ml_worker.training import Live, Standard
 
 OWNER: Final = "spark"
 REFUSED: Final = (ArtifactsUnavailable, InvalidInteractions, InvalidParameters, NothingToLearn, TrainingDiverged)
@@ -42,7 +43,7 @@ def train(
 ) -> None:
     """Train `als` on Apache Spark. The settings are those of a worker, from the environment and .env."""
     settings = WorkerSettings()
-    model = training.recipe(Als.name, _parsed(parameters))
+    model = recipe(Als.name, _parsed(parameters))
     assert isinstance(model, Als)
     with make_pool(settings.database_url.get_secret_value(), max_size=1) as pool:
         versions, trained = run(pool, settings, model.config, master=master, events=events)

@@ -10,7 +10,7 @@ from core.experiments import Arm
 from core.lists import Narrowing
 from core.messages import RecommendPayload, TrainPayload, parse
 from core.places import ArtifactsUnavailable
-from ml_worker import training
+from ml_worker import recipes
 from ml_worker.dataset import read_interactions
 from ml_worker.handlers.registry import HANDLERS
 from ml_worker.ranking import NoModel
@@ -170,8 +170,8 @@ def test_parameters_that_an_algorithm_does_not_take_are_named(finish, payload, c
 def test_a_training_that_cannot_fit_is_refused_before_it_begins(connection, catalogue, settings):
     with connection.transaction():
         interactions = read_interactions(connection, settings.interaction_weights)
-    with pytest.raises(training.TooLarge, match=r"training popular on 180 interactions of 20 users and 20 items takes about \d+ MB"):
-        training.check_memory(training.recipes(["popular"], {}), interactions, limit_mb=64)
+    with pytest.raises(recipes.TooLarge, match=r"training popular on 180 interactions of 20 users and 20 items takes about \d+ MB"):
+        recipes.check_memory(recipes.recipes(["popular"], {}), interactions, limit_mb=64)
 
 
 def test_a_payload_of_the_version_before_is_still_understood():
