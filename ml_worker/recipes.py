@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from ml_worker.choice.choose import BUDGET_SECONDS, Choice, choose
 from ml_worker.gate import Kind
 from ml_worker.recommenders.base import Progress, Recommender
 from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.lessons import Task
-from ml_worker.recommenders.registry import find_recommender
+from ml_worker.recommenders.registry import InvalidConfig, untrained
 
 PROCESS_BYTES: Final = 200 << 20
 """What a child process takes before it trains anything: the libraries."""
@@ -65,14 +63,10 @@ def recipes(
 
 def recipe(name: str, parameters: Mapping[str, Any]) -> Recommender:
     """An unfitted recommender. Raises `UnknownAlgorithm` or `InvalidParameters`."""
-    algorithm = find_recommender(name)
     try:
-        return algorithm(algorithm.Config.model_validate(dict(parameters)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join((name, *(str(part) for part in first["loc"])))
-        known = ", ".join(algorithm.Config.model_fields) or "none"
-        raise InvalidParameters(f"parameters.{place}: {first['msg']}; the parameters of {name} are: {known}") from error
+        return untrained(name, parameters)
+    except InvalidConfig as error:
+        raise InvalidParameters(f"parameters.{error}") from error
 
 
 def check_memory(asked: Sequence[Recommender | Chooser], interactions: Interactions, *, limit_mb: int | None) -> None:

@@ -1,7 +1,10 @@
 """The table of contents: every algorithm by name, and how a saved model finds its own."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
+
+from pydantic import ValidationError
 
 from ml_worker.recommenders.adjacent import Adjacent
 from ml_worker.recommenders.als import Als
@@ -22,6 +25,10 @@ RECOMMENDERS: Final[dict[str, type[Recommender]]] = {
     algorithm.name: algorithm
     for algorithm in (Popular, ItemKnn, Als, LightFm, Ease, Sequential, Adjacent, InfiniteAe, Recurrent, Blend, Rerank)
 }
+
+
+class InvalidConfig(Exception):
+    """A parameter that an algorithm does not have or take; the message says which, and what there is."""
 
 
 class UnknownAlgorithm(Exception):
@@ -47,3 +54,15 @@ def load_recommender(files: Files) -> Recommender:
     """The model that was saved, whatever its algorithm. Raises `UnknownAlgorithm`, `DamagedModel`, `NewerModelFormat`."""
     state = unpack(files)
     return find_recommender(state.algorithm).from_state(state)
+
+
+def untrained(name: str, values: Mapping[str, Any]) -> Recommender:
+    """A recommender with these parameters beside its presets. Raises `UnknownAlgorithm` and `InvalidConfig`."""
+    algorithm = find_recommender(name)
+    try:
+        return algorithm(algorithm.Config.model_validate(dict(values)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join((name, *(str(part) for part in first["loc"])))
+        known = ", ".join(algorithm.Config.model_fields) or "none"
+        raise InvalidConfig(f"{place}: {first['msg']}; the parameters of {name} are: {known}") from error

@@ -4,10 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from ml_worker.recommenders.base import Recommender
-from ml_worker.recommenders.registry import find_recommender
+from ml_worker.recommenders.registry import InvalidConfig, untrained
 
 DEFAULT: Final = "default"
 """Not an algorithm, but what is chosen for the data."""
@@ -53,11 +51,7 @@ def parameters(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def contender(name: str, values: Mapping[str, Any]) -> Recommender:
     """An untrained model with these parameters beside its presets. Raises `UnknownAlgorithm` and `InvalidContender`."""
-    algorithm = find_recommender(name)
     try:
-        return algorithm(algorithm.Config.model_validate(dict(values)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(algorithm.Config.model_fields) or "none"
-        raise InvalidContender(f"{name}.{field}: {first['msg']}; the parameters of {name} are: {known}") from error
+        return untrained(name, values)
+    except InvalidConfig as error:
+        raise InvalidContender(str(error)) from error
