@@ -116,7 +116,8 @@ class Recommender(ABC):
             raise FullTrainingNeeded(f"{self.name} has no partial training")
         keep_freed_memory(TRAINING_BYTES)
         earlier = Earlier.of(state, interactions, since=since)
-        self._learn({"popularity": earlier.popularity(), **self._update(earlier, progress)}, interactions)
+        learnt = self._update(earlier, progress)
+        self._learn({"popularity": earlier.popularity(), **learnt}, interactions)
 
     @classmethod
     def predicted_bytes(cls, config: Config, *, users: int, items: int, events: int) -> int:
@@ -192,7 +193,7 @@ class Recommender(ABC):
             first = error.errors()[0]
             place = ".".join(["config", *(str(part) for part in first["loc"])])
             raise DamagedModel(f"model.json: {place}: {first['msg']}") from error
-        made._adopt(state)
+        made._adopt(state, lambda broken: DamagedModel(f"{broken} holds numbers that are not finite"))
         return made
 
     @abstractmethod
@@ -278,15 +279,18 @@ class Recommender(ABC):
         return items
 
     def _learn(self, arrays: Arrays, interactions: Interactions) -> None:
-        for name, array in arrays.items():
-            if not is_finite(array):
-                raise TrainingDiverged(f"{self.name}: {name} is not finite after training with {self.config!r}")
-        self._adopt(State(self.name, self.config.model_dump(mode="json"), interactions.item_ids, arrays))
+        def diverged(broken: str) -> Exception:
+            return TrainingDiverged(f"{self.name}: {broken} is not finite after training with {self.config!r}")
 
-    def _adopt(self, state: State) -> None:
+        self._adopt(State(self.name, self.config.model_dump(mode="json"), interactions.item_ids, arrays), diverged)
+
+    def _adopt(self, state: State, not_finite: Callable[[str], Exception]) -> None:
         items = len(state.item_ids)
         layout: Layout = {"popularity": ((items,), np.float32), **self._layout(items)}
         check_arrays(state, layout)
+        for name, array in state.arrays.items():
+            if not is_finite(array):
+                raise not_finite(name)
         self._prepare(state.arrays)
         self._state, self._made_cold_index = state, None
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_matrix
 
-from ml_worker.recommenders import inverse, linear
+from ml_worker.recommenders import inverse, linear, threads
 from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, TrainingDiverged
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.inverse import Change, Outline
@@ -99,23 +99,29 @@ class Ease(ItemWeights):
         known = np.searchsorted(chosen, np.flatnonzero(was_in))
         before = inverse.widened(earlier.arrays["inverse"], known, len(chosen), 1 / self.config.ridge)
         diagonal = inverse.diagonal(before, len(chosen))
+
+        def solve_anew() -> Arrays:
+            return self._fit(earlier.interactions, lambda done, note: progress(0.5 + 0.5 * done, f"too much is new: {note}"))
+
         with linear.one_thread():
             local = inverse.strongest(linear.among(effects, was_in, chosen), diagonal, inverse.LOCAL * len(chosen))
             outline = Outline(diagonal, local, earlier.moved("left")[chosen], earlier.moved("right")[chosen])
             found = inverse.corrected(before, change, outline)
             progress(0.5, f"{len(earlier.users)} users compared")
-            after = inverse.with_rows(before, change.items, found, len(chosen))
-            missing = inverse.residual(before, after, change, diagonal)
-        error, own = float(np.hypot(earlier.arrays["error"], missing.error)), (np.arange(len(found)), change.items)
-        # Asked so that what is not a number is no either.
-        if not (missing.missed <= MOST_MISSED and error <= MOST_ERROR and (found[own] > 0).all()):
-            return self._fit(earlier.interactions, lambda done, note: progress(0.5 + 0.5 * done, f"too much is new: {note}"))
-        diagonal[change.items], found[own] = found[own], 0
-        down = found / -diagonal[change.items, None]
-        across = np.divide(found, -diagonal, out=found)
-        if len(chosen) < size:
-            across, down = (_at(chosen, weights.T, size).T for weights in (across, down))
-        changed = linear.replaced(effects, chosen[change.items], across, down, kept=self.config.kept)
+            # Asked so that what is not a number is no either.
+            if not (found[np.arange(len(found)), change.items] > 0).all():
+                return solve_anew()
+            places, (across, down) = chosen[change.items], _effects_of(found, change.items, diagonal)
+            if len(chosen) < size:
+                across, down = (_at(chosen, weights.T, size).T for weights in (across, down))
+            (after, missing, rows), rest = threads.both(
+                lambda: (*inverse.replaced(before, change, found, diagonal), linear.keep_largest(across, self.config.kept)),
+                lambda: linear.replaced(effects, places, down, kept=self.config.kept, empties_rows=True),
+            )
+        error = float(np.hypot(earlier.arrays["error"], missing.error))
+        if not (missing.missed <= MOST_MISSED and error <= MOST_ERROR):
+            return solve_anew()
+        changed = rest + linear.spread_rows(rows, places, size)
         takes_part = np.zeros(size, dtype=np.bool_)
         takes_part[chosen] = True
         progress(1.0, f"{len(found)} items solved again, {missing.missed:.0%} of the change missed")
@@ -146,7 +152,7 @@ class _News(NamedTuple):
     @classmethod
     def of(cls, earlier: Earlier, was_in: NDArray[np.bool_], config: Ease.Config) -> "_News":
         """Dropout adds to the diagonal what it adds to the squares; that the weights of users change a little too is left out."""
-        changes = earlier.changes
+        changes, matrix = threads.both(lambda: earlier.changes, lambda: earlier.matrix)
         now, then = (linear.verdicts(weights, config.dislike) for weights in (changes.after, changes.before))
         moved = np.flatnonzero(now != then)
         users, now, then = changes.rows[moved], now[moved], then[moved]
@@ -155,7 +161,7 @@ class _News(NamedTuple):
         chosen = np.flatnonzero(takes_part)
         columns = np.searchsorted(chosen, changes.items[moved])
         items, place = np.unique(columns, return_inverse=True)
-        said = linear.told(earlier.matrix, config.dislike)
+        said = linear.told(matrix, config.dislike)
         said = said if len(chosen) == len(takes_part) else said[:, chosen].tocsr()
         mean = earlier.since / max(earlier.user_count(), 1)
         weights = ((np.maximum(np.diff(said.indptr), 1) / mean) ** -config.user_weight).astype(np.float32)
@@ -175,6 +181,17 @@ def _effects(solved: NDArray[np.float32]) -> NDArray[np.float32]:
     solved /= -solved.diagonal()[None, :].copy()
     np.fill_diagonal(solved, 0)
     return solved
+
+
+def _effects_of(
+    found: NDArray[np.float32], items: NDArray[np.intp], diagonal: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The rows and the columns of B [both items × n] by those of P, whose diagonal was another where these items are."""
+    own, after = (np.arange(len(items)), items), diagonal.copy()
+    after[items] = found[own]
+    across, down = found / -after, found / -after[items, None]
+    across[own] = down[own] = 0
+    return across, down
 
 
 def _at(places: NDArray[np.integer], rows: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 from scipy.sparse import csr_matrix, diags_array
 
-from ml_worker.recommenders import linear
+from ml_worker.recommenders import linear, threads
 
 LOCAL: Final = 3
 """How many entries an item an outline keeps as they are: the strongest."""
@@ -62,9 +62,8 @@ class Outline(NamedTuple):
 
     def products(self, asked: csr_matrix) -> NDArray[np.float32]:
         """About x·P for the rows x of `asked` [rows × n], which are sparse."""
-        near = asked @ (self.local + diags_array(self.diagonal, format="csr"))
-        found: NDArray[np.float32] = (asked @ self.left) @ self.right.T
-        found.reshape(-1)[np.repeat(np.arange(asked.shape[0]) * asked.shape[1], np.diff(near.indptr)) + near.indices] += near.data
+        found: NDArray[np.float32] = (asked @ (self.local + diags_array(self.diagonal, format="csr"))).toarray()
+        found += (asked @ self.left) @ self.right.T
         return found
 
 
@@ -116,6 +115,14 @@ def rows(halved: NDArray[np.float32], items: NDArray[np.integer], size: int) -> 
         row[:item] = halved[first[:item] + item]
         row[item:] = halved[first[item] + item : first[item] + size]
     return found
+
+
+def replaced(
+    halved: NDArray[np.float32], change: Change, found: NDArray[np.float32], diagonal: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Residual]:
+    """The half of P' by the rows that `corrected` found, and how much of the change is missing in it."""
+    after = with_rows(halved, change.items, found, len(diagonal))
+    return after, residual(halved, after, change, diagonal)
 
 
 def with_rows(halved: NDArray[np.float32], items: NDArray[np.integer], found: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -179,13 +186,21 @@ def corrected(halved: NDArray[np.float32], change: Change, outline: Outline) -> 
     by_rows = half.copy()
     by_rows.data[half.indptr[1:] - 1] = 0  # of the extra diagonal the products are known exactly
     products = change.extra[:, None] * before
-    for start in range(0, len(products), _ROWS):
-        products[start : start + _ROWS] += outline.products(by_rows[start : start + _ROWS])
+
+    def add(some: slice) -> None:
+        for start in range(some.start, some.stop, _ROWS):
+            rows = slice(start, min(start + _ROWS, some.stop))
+            products[rows] += outline.products(by_rows[rows])
+
+    threads.in_halves(add, len(products))
     return _item_by_item(before, products, half, change.items)
 
 
 def _of_few(before: NDArray[np.float32], halved: NDArray[np.float32], change: Change) -> NDArray[np.float32]:
-    """Rows of P after the rows of the data, by Woodbury's identity: P − RᵀK⁻¹R, with R = [d; x̄]·P and K = [0, 1/w; 1/w, 0] + R·[d; x̄]ᵀ."""
+    """Rows of P after the rows of the data, in the place of those before, by Woodbury's identity.
+
+    P − RᵀK⁻¹R, with R = [d; x̄]·P and K = [0, 1/w; 1/w, 0] + R·[d; x̄]ᵀ.
+    """
     count = len(change.weights)
     said = np.concatenate([change.moved.toarray(), change.middle.toarray()])
     products = np.empty_like(said)
@@ -196,8 +211,8 @@ def _of_few(before: NDArray[np.float32], halved: NDArray[np.float32], change: Ch
     crosswise = np.arange(count)
     inner[crosswise, count + crosswise] += 1 / change.weights
     inner[count + crosswise, crosswise] += 1 / change.weights
-    found: NDArray[np.float32] = before - np.linalg.solve(inner, products[:, change.items]).astype(np.float32).T @ products
-    return found
+    before -= np.linalg.solve(inner, products[:, change.items]).astype(np.float32).T @ products
+    return before
 
 
 def _item_by_item(
@@ -216,14 +231,19 @@ def _item_by_item(
     determinant = np.maximum((1 + b) ** 2 - a * c, 0.05).astype(np.float32)
     scale = np.ones(before.shape[1], dtype=np.float32)
     scale[items] = (1 + b) / determinant
-    across = ((a / determinant)[:, None] * products[:, items]).T
-    for start in range(0, len(items), _BLOCK):
-        some = slice(start, start + _BLOCK)
-        before[some] *= scale
-        before[some] *= scale[items[some], None]
-        before[some] -= (a / determinant)[some, None] * products[some]
-    before[:, items] -= across
-    before[own] = a / determinant
+    weights = a / determinant
+    across = (weights[:, None] * products[:, items]).T
+
+    def change(rows: slice) -> None:
+        for start in range(rows.start, rows.stop, _BLOCK):
+            some = slice(start, min(start + _BLOCK, rows.stop))
+            before[some] *= scale
+            before[some] *= scale[items[some], None]
+            before[some] -= weights[some, None] * products[some]
+            before[some, items] -= across[some]
+
+    threads.in_halves(change, len(items))
+    before[own] = weights
     return before
 
 

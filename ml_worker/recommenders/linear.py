@@ -188,11 +188,11 @@ def times_columns(matrix: csr_matrix, factors: NDArray[np.float32]) -> csr_matri
 
 
 def replaced(
-    matrix: csr_matrix, items: NDArray[np.integer], rows: NDArray[np.float32] | None, columns: NDArray[np.float32], *, kept: int
+    matrix: csr_matrix, items: NDArray[np.integer], columns: NDArray[np.float32], *, kept: int, empties_rows: bool = False
 ) -> csr_matrix:
-    """A matrix [n × n] with other columns and, if given, other rows [both items × n] for some items, which ascend.
+    """A matrix [n × n] with other columns [items × n] for some items, which ascend; their rows have nothing if it `empties_rows`.
 
-    Of the new rows the `kept` largest entries are kept; of the new columns those that are not smaller than all that is kept of their row.
+    Of the new columns those entries are kept that are not smaller than all that is kept of their row; of a row with fewer than `kept`, all.
     """
     size, items = matrix.shape[0], np.asarray(items)
     is_new = np.zeros(size, dtype=np.bool_)
@@ -204,7 +204,7 @@ def replaced(
         least[has_any] = np.minimum.reduceat(np.abs(matrix.data), matrix.indptr[has_any])
     least[lengths < min(kept, size - 1)] = np.finfo(np.float32).tiny
     stays = ~is_new[matrix.indices]
-    if rows is not None:
+    if empties_rows:
         stays &= ~np.repeat(is_new, lengths)
         least[items] = np.inf
     # In parts that stay in the cache.
@@ -216,8 +216,6 @@ def replaced(
         (columns.ravel()[entering], of_row, np.searchsorted(of_item, np.arange(len(items) + 1))), shape=(size, len(items))
     ).tocsr()
     whole = selected(matrix, stays) + csr_matrix((entries.data, items[entries.indices], entries.indptr), shape=matrix.shape)
-    if rows is not None:
-        whole += spread_rows(keep_largest(rows, kept), items, size)
     return whole.tocsr()
 
 

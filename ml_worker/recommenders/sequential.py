@@ -96,7 +96,7 @@ class Sequential(ItemWeights):
         with linear.one_thread():
             gained = linear.solve(together, missed)
         columns = effects[:, items].toarray() + spreads.T @ gained
-        whole = linear.replaced(effects, items, None, np.ascontiguousarray(columns.T), kept=self.config.kept)
+        whole = linear.replaced(effects, items, np.ascontiguousarray(columns.T), kept=self.config.kept)
         progress(1.0, f"{len(items)} items solved again")
         return {**linear.packed("effects", whole), "diagonal": diagonal}
 

@@ -154,5 +154,3 @@ def check_arrays(state: State, layout: Mapping[str, tuple[tuple[int | None, ...]
         if not fits or array.dtype != dtype:
             items, needed = len(state.item_ids), f"{np.dtype(dtype)} {shape}"
             raise DamagedModel(f"{name} is {array.dtype} {array.shape}, a model of {items} items needs {needed}")
-        if not is_finite(array):
-            raise DamagedModel(f"{name} holds numbers that are not finite")

@@ -489,12 +489,12 @@ class Broken(Popular):
     name = "broken"
 
     def _fit(self, interactions, progress):
-        return {"popularity": np.full(len(interactions.item_ids), np.nan, dtype=np.float32)}
+        return {"recent": np.full(len(interactions.item_ids), np.nan, dtype=np.float32)}
 
 
 def test_a_training_that_ends_in_nan_is_refused(drawn):
     model = Broken()
-    with pytest.raises(TrainingDiverged, match="broken: popularity"):
+    with pytest.raises(TrainingDiverged, match="broken: recent"):
         model.fit(drawn)
     assert not model.is_fitted
 
