@@ -1,17 +1,19 @@
 """The API as the interface reaches it: one thin client and one kind of problem; the only HTTP of the interface."""
 
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from streamlit_ui.shapes import Account, Category, Interaction, InteractionType, Item, Page, Recommendations, Task, Tokens
+from streamlit_ui.shapes import Account, Category, Interaction, InteractionType, Item, Page, Recommendations, ShownEntry, Task, Tokens
 
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 15.0
+TELLING_SECONDS: Final = 2.0
+"""How long a page is held up for what its visitor does not wait for."""
 
 Params = Mapping[str, str | int | None]
 
@@ -90,13 +92,14 @@ class Api:
         *,
         params: Params | None = None,
         wait: float = 0.0,
+        answer_seconds: float | None = None,
         headers: Mapping[str, str] | None = None,
         auth: httpx2.Auth | None = None,
         **body: Any,
     ) -> "Shape":
         """One call under `/api/v1`; raises `ApiProblem` for every answer but a good one of the given shape.
 
-        `wait` is how long the API itself was asked to wait, in seconds.
+        `wait` is how long the API itself was asked to wait, in seconds; `answer_seconds` the patience with it, if other than usual.
         """
         correlation_id = uuid.uuid4().hex
         try:
@@ -105,7 +108,7 @@ class Api:
                 f"/api/v1{path}",
                 params={name: value for name, value in (params or {}).items() if value is not None},
                 headers={**(headers or {}), "X-Correlation-ID": correlation_id},
-                timeout=httpx2.Timeout(self._answer_seconds + wait, connect=CONNECT_SECONDS),
+                timeout=httpx2.Timeout((answer_seconds or self._answer_seconds) + wait, connect=CONNECT_SECONDS),
                 auth=auth,
                 **body,
             )
@@ -187,13 +190,27 @@ class VisitorApi:
         return self._send(Page[Interaction], "GET", "/interactions", params=params)
 
     def record(
-        self, *, user_id: str, item_id: str, kind: InteractionType, occurred_at: datetime, value: float | None = None
+        self,
+        *,
+        user_id: str,
+        item_id: str,
+        kind: InteractionType,
+        occurred_at: datetime,
+        value: float | None = None,
+        list_id: str | None = None,
     ) -> Interaction:
-        """Tell what the user did; the same moment, item and kind told again replaces the value."""
+        """Tell what the user did, and with which list before them; the same moment, item and kind told again replaces the value."""
         body: dict[str, Any] = {"user_id": user_id, "item_id": item_id, "type": kind, "occurred_at": occurred_at.isoformat()}
         if value is not None:
             body["value"] = value
+        if list_id is not None:
+            body["list_id"] = list_id
         return self._send(Interaction, "POST", "/interactions", json=body)
+
+    def tell(self, event: Literal["impressions", "clicks"], entries: Iterable[ShownEntry], *, user_id: str) -> None:
+        """Tell which entries were shown to the user or clicked; the same list and item told again changes nothing."""
+        told = [{**entry.model_dump(mode="json"), "user_id": user_id} for entry in entries]
+        self._send(None, "POST", f"/{event}", json={"data": told}, answer_seconds=TELLING_SECONDS)
 
     def recommendations(self, user_id: str, *, count: int = 24, wait: int = 0) -> Recommendations:
         """The list; up to `wait` seconds are spent on a fresh one."""
@@ -215,5 +232,5 @@ class VisitorApi:
         """Give a failed or dead task new attempts; for administrators."""
         return self._send(Task, "POST", f"/tasks/{task_id}/requeue")
 
-    def _send(self, shape: type[Shape], method: str, path: str, **options: Any) -> Shape:
+    def _send(self, shape: type[Shape] | None, method: str, path: str, **options: Any) -> Shape:
         return self._api.send(shape, method, path, auth=self._auth, **options)

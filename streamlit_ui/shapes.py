@@ -1,4 +1,4 @@
-"""The shapes of the API's answers, as far as the interface reads them."""
+"""The shapes of the API's answers, as far as the interface reads them, and of what it tells in bulk."""
 
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -104,6 +104,15 @@ class Recommendations(_Shape):
     computed_at: datetime | None = None
     algorithm: str | None = None
     entries: list[Entry]
+
+
+class ShownEntry(_Shape):
+    """An entry as it was shown or clicked; `position` is its place among the cards of the page, from 1."""
+
+    list_id: str
+    item_id: str
+    position: int
+    occurred_at: datetime
 
 
 class Task(_Shape):

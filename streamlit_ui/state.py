@@ -1,6 +1,7 @@
 """What the interface remembers: the site for the whole process, the visit for one browser tab."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -12,10 +13,12 @@ from streamlit.navigation.page import Page
 from streamlit_ui.client import Api, VisitorApi
 from streamlit_ui.sessions import Sessions, SessionTokens, Tickets
 from streamlit_ui.settings import UiSettings
-from streamlit_ui.shapes import Account, Interaction, InteractionType, Recommendations
+from streamlit_ui.shapes import Account, Interaction, InteractionType, Recommendations, ShownEntry
 
 SESSION_COOKIE: Final = "marquee_session"
 BROWSER_COOKIE: Final = "marquee_browser"
+MOST_UNTOLD: Final = 1000
+"""As many entries as the API takes in one call."""
 _VISIT: Final = "visit"
 
 
@@ -55,6 +58,8 @@ class Action:
     value: float | None = None
     occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     """The moment of the click: telling it twice is telling it once."""
+    entry: ShownEntry | None = None
+    """The entry of a list that it was done with, as that was drawn."""
 
 
 @dataclass
@@ -71,6 +76,31 @@ class Marks:
 
 
 @dataclass
+class Feedback:
+    """What became of the entries that this tab showed, as far as the API has yet to be told."""
+
+    # While the API is away the oldest are forgotten, so that a tab left open does not fill the memory.
+    impressions: deque[ShownEntry] = field(default_factory=lambda: deque(maxlen=MOST_UNTOLD))
+    clicks: deque[ShownEntry] = field(default_factory=lambda: deque(maxlen=MOST_UNTOLD))
+    list_id: str | None = None
+    seen: set[str] = field(default_factory=set)
+    """The items shown so far of the list with this id, the last one."""
+
+    def note_shown(self, entries: Iterable[ShownEntry]) -> None:
+        """Remember these to be told, each item of a list once."""
+        for entry in entries:
+            if entry.list_id != self.list_id:
+                self.list_id, self.seen = entry.list_id, set()
+            if entry.item_id not in self.seen:
+                self.seen.add(entry.item_id)
+                self.impressions.append(entry)
+
+    def note_clicked(self, entry: ShownEntry, *, at: datetime) -> None:
+        """Remember this to be told as clicked."""
+        self.clicks.append(entry.model_copy(update={"occurred_at": at}))
+
+
+@dataclass
 class Visit:
     """One tab of one visitor; lives in `st.session_state` and is forgotten when another account signs in."""
 
@@ -82,6 +112,7 @@ class Visit:
     marks: dict[str, Marks] = field(default_factory=lambda: defaultdict(Marks))
     has_marks: bool = False
     pending: Action | None = None
+    feedback: Feedback = field(default_factory=Feedback)
 
     def remember(self, history: list[Interaction]) -> None:
         """Take the marks from a history, newest first."""

@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from streamlit_ui.components import posters, wording
-from streamlit_ui.shapes import InteractionType, Item
+from streamlit_ui.shapes import InteractionType, Item, ShownEntry
 from streamlit_ui.state import Action, Marks, Visit
 
 # What the buttons do, their icons, and their words before a title: to be done, and done.
@@ -23,11 +23,12 @@ LONG_TITLE: Final = 26
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An item as it is shown; `reason` is HTML."""
+    """An item as it is shown; `reason` is HTML, `entry` the entry it is of a list that the API wants to hear of."""
 
     item: Item
     reason: str | None = None
     is_new: bool = False
+    entry: ShownEntry | None = None
 
 
 def picture(item: Item) -> str:
@@ -63,7 +64,7 @@ def _card(card: Card, visit: Visit, name: str) -> None:
             key=rating_key,
             default=max(0, round(marks.rating) - 1) if marks.rating else None,
             on_change=_rate,
-            args=(visit, item.id, title, rating_key),
+            args=(visit, card, title, rating_key),
         )
     with st.container(key=f"deeds-{name}-{item.id}", horizontal=True, gap=None, wrap=False):
         for kind, icon, to_do, done in DEEDS:
@@ -73,15 +74,16 @@ def _card(card: Card, visit: Visit, name: str) -> None:
                 key=f"{kind}-{name}-{item.id}",
                 type="primary" if kind in marks.types else "tertiary",
                 on_click=_act,
-                args=(visit, item.id, title, kind),
+                args=(visit, card, title, kind),
             )
 
 
-def _rate(visit: Visit, item_id: str, title: str, key: str) -> None:
+# Both are given the card as it was drawn: the list it was drawn from may have been replaced since.
+def _rate(visit: Visit, card: Card, title: str, key: str) -> None:
     chosen: int | None = st.session_state.get(key)
     if chosen is not None:
-        visit.pending = Action(item_id, title, "rating", float(chosen + 1))
+        visit.pending = Action(card.item.id, title, "rating", float(chosen + 1), entry=card.entry)
 
 
-def _act(visit: Visit, item_id: str, title: str, kind: InteractionType) -> None:
-    visit.pending = Action(item_id, title, kind)
+def _act(visit: Visit, card: Card, title: str, kind: InteractionType) -> None:
+    visit.pending = Action(card.item.id, title, kind, entry=card.entry)

@@ -17,7 +17,12 @@ def carry_out(visitor: Visitor) -> Action | None:
     try:
         with st.spinner(f"Noting: {wording.plain(words)} …"):
             visitor.api.record(
-                user_id=visitor.user_id, item_id=action.item_id, kind=action.type, value=action.value, occurred_at=action.occurred_at
+                user_id=visitor.user_id,
+                item_id=action.item_id,
+                kind=action.type,
+                value=action.value,
+                occurred_at=action.occurred_at,
+                list_id=action.entry.list_id if action.entry else None,
             )
     except ApiProblem as problem:
         if problem.is_unreachable:
@@ -28,6 +33,9 @@ def carry_out(visitor: Visitor) -> Action | None:
         return None
     visit.marks[action.item_id].add(action.type, action.value)
     visit.is_list_outdated = True
+    # Whoever waves an entry away was not drawn by it. A bad rating is a click, which just led to nothing.
+    if action.entry is not None and action.type != "dislike":
+        visit.feedback.note_clicked(action.entry, at=action.occurred_at)
     st.toast(wording.plain(words), icon=":material/check_circle:")
     return action
 

@@ -1,11 +1,12 @@
 """Discover: the visitor's own list with its reasons, or what to rate to get one."""
 
 import html
+from datetime import UTC, datetime
 
 import streamlit as st
 
-from streamlit_ui.components import cards, deeds, frame, notices, wording
-from streamlit_ui.shapes import Entry, Recommendations
+from streamlit_ui.components import cards, deeds, feedback, frame, notices, wording
+from streamlit_ui.shapes import Entry, Recommendations, ShownEntry
 from streamlit_ui.state import Visitor
 
 FIRST_RATINGS = 5
@@ -76,13 +77,25 @@ def _own_list(visitor: Visitor) -> None:
     _above(stored, visitor)
     category = _controls(stored.entries)
     shown = [entry for entry in stored.entries[:count] if category is None or category in entry.item.categories]
-    cards.grid([_card(entry, visit.new_item_ids) for entry in shown], visit, name="own")
+    drawn = _cards(shown, stored.list_id, visit.new_item_ids)
+    cards.grid(drawn, visit, name="own")
+    visit.feedback.note_shown(card.entry for card in drawn if card.entry)
+    feedback.tell(visitor)
     if stored.is_stale:
         _follow(visitor)
 
 
-def _card(entry: Entry, new_item_ids: frozenset[str]) -> cards.Card:
-    return cards.Card(entry.item, wording.reason_html(entry.reason), entry.item.id in new_item_ids)
+def _cards(entries: list[Entry], list_id: str | None, new_item_ids: frozenset[str]) -> list[cards.Card]:
+    now = datetime.now(UTC)
+
+    # The place on the page, not the one in the list: how far down somebody had to look is what clicks depend on.
+    def shown(place: int, entry: Entry) -> ShownEntry | None:
+        return ShownEntry(list_id=list_id, item_id=entry.item.id, position=place, occurred_at=now) if list_id else None
+
+    return [
+        cards.Card(entry.item, wording.reason_html(entry.reason), entry.item.id in new_item_ids, shown(place, entry))
+        for place, entry in enumerate(entries, start=1)
+    ]
 
 
 def _above(stored: Recommendations, visitor: Visitor) -> None:

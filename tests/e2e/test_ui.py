@@ -3,9 +3,11 @@
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -73,6 +75,14 @@ def rate_five(page: Page) -> None:
     expect(page.get_by_role("heading", name="Made for you, Vera")).to_be_visible()
 
 
+def yielded(stack) -> Counter[str]:
+    """What the click-through report counts so far."""
+    with httpx2.Client(base_url=f"{stack.api_url}/api/v1", timeout=20) as client:
+        token = client.post("/auth/token", data={"username": stack.admin_email, "password": stack.admin_password}).json()
+        told = client.get("/reports/click-through", headers={"Authorization": f"Bearer {token['access_token']}"}).json()["data"]
+    return Counter({name: sum(row[name] for row in told) for name in ("impressions", "clicks", "conversions")})
+
+
 def fits(page: Page) -> bool:
     """Whether nothing is wider than the phone."""
     widths = "() => [document.documentElement, document.querySelector('[data-testid=stMain]')].map(e => e.scrollWidth - e.clientWidth)"
@@ -107,7 +117,8 @@ def test_a_visitor_registers_rates_stays_signed_in_and_signs_out(page):
     expect(page.get_by_role("tab", name="Sign in")).to_be_visible()
 
 
-def test_the_list_changes_with_a_click(page):
+def test_the_list_changes_with_a_click_which_is_reported(page, stack):
+    before = yielded(stack)
     register(page)
     rate_five(page)
     settle(page)
@@ -115,6 +126,10 @@ def test_the_list_changes_with_a_click(page):
     page.locator(OWN).first.get_by_role("button", name=f"Like {first}").click()
     expect(page.get_by_test_id("stToast")).to_contain_text(f"You like {first}")
     expect(page.locator(f"{OWN} h2").first).not_to_have_text(first)
+    settle(page)
+    told = yielded(stack) - before
+    assert told["impressions"] >= 24
+    assert (told["clicks"], told["conversions"]) == (1, 1)
     page.get_by_role("link", name="History").click()
     expect(page.get_by_role("listitem").first).to_contain_text(f"You like {first}")
     assert fits(page)

@@ -62,6 +62,8 @@ class FakeApi:
         self.refresh: dict[str, str] = {}
         self.used_refresh: set[str] = set()
         self.interactions: list[dict[str, Any]] = []
+        self.told: dict[str, list[list[dict[str, Any]]]] = {"impressions": [], "clicks": []}
+        self.refuses_to_be_told = 0
         self.tasks: list[dict[str, Any]] = []
         self.refresh_count = 0
         self.signed_in_from: list[str | None] = []
@@ -192,6 +194,14 @@ class FakeApi:
         self.interactions.insert(0, event)
         return JSONResponse(event, 201)
 
+    async def hear(self, request: Request, _account: dict[str, Any]) -> Response:
+        """What was shown or clicked, one entry for each call; with `refuses_to_be_told`, that status instead."""
+        if self.refuses_to_be_told:
+            return self.problem(request, self.refuses_to_be_told, "Invalid input", "The request is not valid.")
+        told = (await request.json())["data"]
+        self.told[request.url.path.rsplit("/", 1)[-1]].append(told)
+        return JSONResponse({"recorded_count": len(told), "outcomes": ["recorded"] * len(told)})
+
     async def events(self, request: Request, account: dict[str, Any]) -> Response:
         own = [event for event in self.interactions if event["user_id"] == account["user_id"]]
         return JSONResponse({"data": own[: int(request.query_params["limit"])], "next_cursor": None})
@@ -247,6 +257,8 @@ class FakeApi:
             named("/items", "search"),
             named("/interactions", "record", "POST"),
             named("/interactions", "events"),
+            named("/impressions", "hear", "POST"),
+            named("/clicks", "hear", "POST"),
             named("/recommendations/{user_id}", "recommendations"),
             named("/tasks", "submit", "POST"),
             named("/tasks", "own_tasks"),

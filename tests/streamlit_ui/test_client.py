@@ -1,11 +1,13 @@
 """The client over real HTTP against the fake API."""
 
+import socket
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from streamlit_ui.client import Api, ApiProblem, VisitorApi
-from streamlit_ui.shapes import Tokens
+from streamlit_ui.client import ANSWER_SECONDS, Api, ApiProblem, VisitorApi
+from streamlit_ui.shapes import ShownEntry, Tokens
 
 
 class FixedTokens:
@@ -44,6 +46,30 @@ def test_a_visitor_registers_rates_and_gets_a_list_with_reasons(api):
     made = visitor.recommendations(account.user_id, count=5, wait=1)
     assert [entry.position for entry in made.entries] == [1, 2, 3, 4, 5]
     assert made.entries[0].reason.type == "because_you_watched"
+
+
+SHOWN = ShownEntry(list_id="list-5", item_id="4", position=3, occurred_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_what_is_shown_clicked_and_done_names_its_list(api, fake):
+    visitor = VisitorApi(api, FixedTokens(sign_up(api).access_token))
+    visitor.tell("impressions", [SHOWN, SHOWN.model_copy(update={"item_id": "5", "position": 4})], user_id="u")
+    visitor.tell("clicks", [SHOWN], user_id="u")
+    visitor.record(user_id="u", item_id="4", kind="like", occurred_at=SHOWN.occurred_at, list_id="list-5")
+    first = {"list_id": "list-5", "item_id": "4", "position": 3, "occurred_at": "2026-01-01T00:00:00Z", "user_id": "u"}
+    assert fake.told == {"impressions": [[first, {**first, "item_id": "5", "position": 4}]], "clicks": [[first]]}
+    assert fake.interactions[0]["list_id"] == "list-5"
+
+
+def test_a_page_is_not_held_up_by_an_api_that_does_not_answer_what_it_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api = Api(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        begun = time.monotonic()
+        with pytest.raises(ApiProblem) as trouble:
+            VisitorApi(api, FixedTokens("any")).tell("impressions", [SHOWN], user_id="u")
+        api.close()
+    assert trouble.value.is_unreachable
+    assert time.monotonic() - begun < ANSWER_SECONDS / 2
 
 
 def test_a_sign_in_tells_where_it_came_from(api, fake):
