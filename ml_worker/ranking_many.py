@@ -57,7 +57,9 @@ class _Tile:
     @classmethod
     def of(cls, look: Look, rows: slice) -> "_Tile":
         read = look.view.read
-        answer = look.view.model.recommender.answer(read.histories.take(np.arange(rows.start, rows.stop)))
+        is_all = rows.stop - rows.start == len(read.user_ids)
+        histories = read.histories if is_all else read.histories.take(np.arange(rows.start, rows.stop))
+        answer = look.view.model.recommender.answer(histories)
         has_chosen = np.array([bool(chosen) for chosen in read.preferred[rows]], dtype=np.bool_)
         return cls(look, answer, look.view.profiles(rows), np.flatnonzero(~answer.is_personal & has_chosen))
 
@@ -116,7 +118,7 @@ class _Tile:
         """One ranking with its diversity and its share of new items, as long as before or, by new ones, longer."""
         view, rules = self.look.view, self.look.rules
         if rules.diversity:
-            ranking = reranking.mixed(ranking, view.catalogue.categories, rules.diversity)
+            ranking = reranking.mixed(ranking, view.catalogue.categories, rules.diversity, count=len(ranking.items))
         if not (rules.new_share and view.is_new.any()):
             return ranking
         if rules.diversity and reranking.keeps_share(view.is_new[ranking.items], share=rules.new_share, count=rules.length):
@@ -125,4 +127,4 @@ class _Tile:
         seen = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
         fresh = view.new_first(view.is_new, scores, self.profiles[row], seen)
         order = reranking.with_share(ranking.items.tolist(), fresh, share=rules.new_share, count=rules.length)
-        return reranking.reordered(ranking, scores, order)
+        return reranking.reordered(scores, order)

@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 from core.list_ids import Origin
 from core.lists import ComputedList
 from core.messages import RankPayload
-from core.narrowing import Narrowing
+from core.narrowing import MAX_COUNT, MAX_OFFSET, Narrowing
 from ml_worker import reranking
 from ml_worker.explaining import Chosen, explained
 from ml_worker.recommenders.base import Ranking
 from ml_worker.recommenders.selection import NOT_OFFERED, best_first
+from ml_worker.reranking import DIVERSE
 from ml_worker.view import Rules, View
 
-POOL: Final = 4
-"""Diversity chooses among so many times more than are asked for."""
+_FURTHEST: Final = -(-(MAX_OFFSET + MAX_COUNT) // DIVERSE) * DIVERSE
+"""So many best a request may ask for, in whole stretches of a diverse list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ def _ordered(view: View, wanted: Narrowing, rules: Rules, offered: _Offered) -> 
     categories, cap, count = view.catalogue.categories, wanted.max_per_category, wanted.offset + wanted.count
     share = rules.new_share if wanted.new_share is None else wanted.new_share
     diversity = rules.diversity if wanted.diversity is None else wanted.diversity
-    pool = count * POOL if diversity or cap is not None else count
-    # A cap may leave out any number of the best.
-    items, scores = best_first(offered.scores[None, :], count=len(offered.scores) if cap is not None else pool)[0]
-    best = Ranking(items[:pool], scores[:pool])
-    order = best.items.tolist()
+    # A cap may leave out any number of the best, the same for each page.
+    reach = count if cap is None else _FURTHEST
+    items, scores = best_first(offered.scores[None, :], count=len(offered.scores) if cap is not None else _FURTHEST)[0]
     if diversity:
-        order = reranking.mixed(best, categories, diversity).items.tolist()
-    order += items[pool:].tolist()
+        order = reranking.mixed(Ranking(items[:_FURTHEST], scores[:_FURTHEST]), categories, diversity, count=reach).items.tolist()
+        order += items[_FURTHEST:].tolist()
+    else:
+        order = items.tolist()
     if len(order) < count or cap is not None:  # items newer than the model, which it cannot score
         order += offered.new_first(view, np.arange(len(offered.scores)) >= view.catalogue.known)
     fresh = offered.new_first(view, view.is_new) if share else []
@@ -88,7 +89,7 @@ def _ordered(view: View, wanted: Narrowing, rules: Rules, offered: _Offered) -> 
     else:
         order = reranking.capped(order, categories, cap=cap, count=count, new=fresh, share=share)
     hints = _hints(wanted, rules, fresh, order)
-    return _Ordered(reranking.reordered(best, offered.scores, order[wanted.offset :]), hints)
+    return _Ordered(reranking.reordered(offered.scores, order[wanted.offset :]), hints)
 
 
 def _hints(wanted: Narrowing, rules: Rules, fresh: list[int], order: list[int]) -> tuple[str, ...]:

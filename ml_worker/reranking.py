@@ -11,6 +11,8 @@ from scipy.sparse import csr_matrix, diags
 
 from ml_worker.recommenders.base import Ranking
 
+DIVERSE: Final = 400
+"""Among so many a diverse list chooses, the next places among the next so many. Of 80 as unlike lists of 20 would be less relevant."""
 _STRETCH: Final = 1024
 
 
@@ -127,15 +129,24 @@ def led_by(scores: NDArray[np.float32], matches: NDArray[np.bool_]) -> NDArray[n
     return np.where(matches, scores + np.float32(lift), scores).astype(np.float32)
 
 
-def mixed(ranking: Ranking, categories: csr_matrix, diversity: float) -> Ranking:
-    """The whole ranking in the order of `diverse`."""
-    order = diverse(ranking.items, ranking.scores, categories, diversity=diversity, count=len(ranking.items))
+def mixed(ranking: Ranking, categories: csr_matrix, diversity: float, *, count: int) -> Ranking:
+    """The first `count` of a ranking in the order of `diverse`, each out of the `DIVERSE` it stands among.
+
+    So a place has the same item however many are asked for, as pages of one list must.
+    """
+    order: list[int] = []
+    for start in range(0, min(count, len(ranking.items)), DIVERSE):
+        some = slice(start, start + DIVERSE)
+        wanted = min(DIVERSE, count - start)
+        places = diverse(ranking.items[some], ranking.scores[some], categories, diversity=diversity, count=wanted)
+        order += [start + place for place in places]
     return Ranking(ranking.items[order], ranking.scores[order])
 
 
-def reordered(ranking: Ranking, scores: NDArray[np.float32], order: Sequence[int]) -> Ranking:
-    """Items in another order with their scores [all items]; those without one get the least of the ranking."""
+def reordered(scores: NDArray[np.float32], order: Sequence[int]) -> Ranking:
+    """Items in an order of their own with their scores [all items]; those without one get the least of the others, or 0."""
     items = np.array(order, dtype=np.int32)
     shown = scores[items]
-    least = ranking.scores.min() if len(ranking.scores) else np.float32(0)
-    return Ranking(items, np.where(np.isfinite(shown), shown, least).astype(np.float32))
+    is_scored = np.isfinite(shown)
+    least = shown[is_scored].min() if is_scored.any() else np.float32(0)
+    return Ranking(items, np.where(is_scored, shown, least).astype(np.float32))

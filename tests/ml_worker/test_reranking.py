@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from ml_worker import reranking
+from ml_worker.recommenders.base import Ranking
 
 # Items 0 to 3 are comedies, 4 and 5 dramas, 6 is both.
 FEATURES = csr_matrix(np.array([[1, 0]] * 4 + [[0, 1]] * 2 + [[1, 1]], dtype=np.float32))
@@ -32,6 +33,22 @@ def test_each_place_of_a_diverse_list_is_the_one_of_the_definition():
         gain[chosen] = -np.inf
         chosen.append(int(np.argmax(gain)))
     assert reranking.diverse(items, scores, features, diversity=0.4, count=20) == chosen
+
+
+def test_a_place_of_a_diverse_list_has_the_same_item_however_many_are_asked_for():
+    random = np.random.default_rng(0)
+    size = 2 * reranking.DIVERSE + 50
+    features = csr_matrix((random.random((size, 9)) < 0.3).astype(np.float32))
+    ranking = Ranking(random.permutation(size).astype(np.int32), np.sort(random.random(size).astype(np.float32))[::-1])
+    whole = reranking.mixed(ranking, features, 0.4, count=size)
+    assert sorted(whole.items) == list(range(size))
+    for stop in range(reranking.DIVERSE, size, reranking.DIVERSE):
+        assert set(whole.items[:stop]) == set(ranking.items[:stop])
+    assert whole.items.tolist() != ranking.items.tolist()
+    for count in (1, 20, 450, 2 * size):
+        some = reranking.mixed(ranking, features, 0.4, count=count)
+        assert some.items.tolist() == whole.items[:count].tolist()
+        assert some.scores.tolist() == whole.scores[:count].tolist()
 
 
 def test_a_share_of_new_items_is_kept_at_every_place():

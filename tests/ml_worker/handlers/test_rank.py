@@ -107,6 +107,14 @@ def test_diversity_and_caps_mix_the_categories(model_version, ranked):
     assert sorted(item_id[0] for item_id in capped) == ["c", "c", "w", "w"]
 
 
+@pytest.mark.parametrize("asked", [{"diversity": 0.5}, {"max_per_category": 5}, {"diversity": 0.5, "max_per_category": 5}])
+def test_the_pages_of_a_list_that_is_mixed_make_up_that_list(model_version, ranked, asked):
+    whole = ranked(of_user("u3", include_seen=True, count=10, **asked))[0]
+    pages = [ranked(of_user("u3", include_seen=True, offset=offset, count=1, **asked))[0] for offset in range(10)]
+    assert [item_id for page in pages for item_id in page] == whole
+    assert len(set(whole)) == 10
+
+
 def test_a_cap_looks_as_far_as_it_must(connection, model_version, ranked):
     connection.execute("UPDATE items SET categories = ARRAY[id] WHERE id IN ('w8', 'w9')")
     # Of what u3 likes most only one may be shown; what is left for the other places comes behind all of that.
