@@ -248,9 +248,9 @@ class Recommender(ABC):
     def _find_personal(self, histories: Histories) -> NDArray[np.bool_]:
         # An item that nobody liked when the model was trained says nothing about the user's taste.
         matrix = histories.matrix
-        speaks = (matrix.data > 0) & (self._popularity[matrix.indices] > 0)
-        rows = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr))
-        return np.bincount(rows[speaks], minlength=len(histories)).astype(np.bool_)
+        speaking = np.flatnonzero((matrix.data > 0) & (self._popularity.take(matrix.indices) > 0))
+        is_personal: NDArray[np.bool_] = np.diff(np.searchsorted(speaking, matrix.indptr)) > 0
+        return is_personal
 
     @property
     def _cold(self) -> NDArray[np.float32]:

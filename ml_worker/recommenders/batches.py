@@ -57,9 +57,13 @@ def even_step(count: int, *, at_most: int) -> int:
 
 def entries_of(matrix: csr_matrix, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Where the entries of some rows are stored [rows × longest], and which of these there are; where there is none stands any."""
-    lengths = np.diff(matrix.indptr)[rows]
-    place = np.arange(int(lengths.max(initial=0)))
-    return np.minimum(matrix.indptr[rows, None] + place, max(matrix.nnz - 1, 0)), place < lengths[:, None]
+    begins = matrix.indptr[rows]
+    lengths = matrix.indptr[np.add(rows, 1)] - begins
+    place = np.arange(lengths.max(initial=0), dtype=begins.dtype)
+    entry = begins[:, None] + place
+    if entry.size and entry[:, -1].max() >= matrix.nnz:
+        np.minimum(entry, max(matrix.nnz - 1, 0), out=entry)
+    return entry, place < lengths[:, None]
 
 
 def strongest(parts: NDArray[np.floating], matrix: csr_matrix, rows: NDArray[np.integer], count: int) -> NDArray[np.int32]:
@@ -69,22 +73,21 @@ def strongest(parts: NDArray[np.floating], matrix: csr_matrix, rows: NDArray[np.
     it is overwritten.
     """
     users, ranked, width = parts.shape
-    told = np.full((users, ranked, count), -1, dtype=np.int32)
-    if not width:
-        return told
-    entry, has = entries_of(matrix, rows)
-    is_mute = has & (matrix.data.take(entry) <= 0)
-    if is_mute.any():
-        parts += np.where(is_mute, -np.inf, 0).astype(parts.dtype)[:, None, :]
-    items, flat = matrix.indices.take(entry).ravel(), parts.reshape(-1)
-    cells, of_user = np.arange(0, flat.size, width), np.repeat(np.arange(0, items.size, width), ranked)
-    # A few times the maximum is quicker than one partition of everything.
-    for nth in range(min(count, width)):
-        best = parts.reshape(users * ranked, width).argmax(axis=1)
-        found = cells + best
-        told[:, :, nth] = np.where(flat.take(found) > 0, items.take(of_user + best), -1).reshape(users, ranked)
-        flat[found] = -np.inf
-    return told
+    nth_best = np.full((count, users * ranked), -1, dtype=np.int32)
+    if width:
+        entry, has = entries_of(matrix, rows)
+        is_mute = has & (matrix.data.take(entry) <= 0)
+        if is_mute.any():
+            parts += np.where(is_mute, -np.inf, 0).astype(parts.dtype)[:, None, :]
+        items, flat, by_cell = matrix.indices.take(entry).ravel(), parts.reshape(-1), parts.reshape(users * ranked, width)
+        cells, of_user = np.arange(0, flat.size, width), np.repeat(np.arange(0, items.size, width), ranked)
+        # A few times the maximum is quicker than one partition of everything.
+        for told in nth_best[:width]:
+            best = by_cell.argmax(axis=1)
+            found = cells + best
+            np.copyto(told, items.take(of_user + best), where=flat.take(found) > 0)
+            flat[found] = -np.inf
+    return nth_best.reshape(count, users, ranked).transpose(1, 2, 0)
 
 
 def alike(matrix: csr_matrix, rows: NDArray[np.intp], ranked: int) -> Iterator[NDArray[np.intp]]:

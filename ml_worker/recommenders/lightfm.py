@@ -158,8 +158,9 @@ class _Regressed:
         entry, has = entries_of(self.said, rows)
         said = self.said.data.take(entry) * has
         said /= np.maximum(np.sqrt(np.square(said).sum(axis=1)), _LEAST)[:, None]
-        met = self.vectors.take(self.said.indices.take(entry), axis=0)[:, :, :-1] * said[:, :, None]
+        met = self.vectors.take(self.said.indices.take(entry), axis=0)[:, :, :-1]
         parts: NDArray[np.floating] = (self.vectors.take(ranked, axis=0)[:, :, :-1] @ self.map[:-1].T) @ met.transpose(0, 2, 1)
+        parts *= said[:, None, :]
         return parts
 
 
