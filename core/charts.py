@@ -18,7 +18,7 @@ _COUNT = """
 WITH anchor AS (SELECT least(clock_timestamp(), max(occurred_at)) AS at FROM interactions),
 told AS (
     SELECT item_id, count(*) AS interaction_count,
-           coalesce(sum(power(0.5, extract(epoch FROM anchor.at - occurred_at)::float8 / (86400 * %(half_life)s::float8)))
+           coalesce(sum(power(0.5, date_part('epoch', anchor.at - occurred_at) / (86400 * %(half_life)s::float8)))
                FILTER (WHERE occurred_at > anchor.at - 8 * %(half_life)s::float8 * interval '1 day'), 0) AS velocity
     FROM interactions CROSS JOIN anchor
     WHERE type <> 'dislike' AND (type <> 'rating' OR value > 2.5)

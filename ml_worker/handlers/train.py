@@ -54,7 +54,12 @@ class _Read:
 def _read(context: Context, *, after: int = dataset.LAST_ID) -> _Read:
     context.progress(0.0, "reading interactions")
     with transaction(context.pool) as connection:
-        interactions = dataset.read_interactions(connection, context.settings.interaction_weights, after=after)
+        interactions = dataset.read_interactions(
+            connection,
+            context.settings.interaction_weights,
+            after=after,
+            report=lambda count: context.progress(0.0, f"{count} interactions read"),
+        )
         read = _Read(interactions, dataset.read_arrivals(connection, after=after), model_versions.find_live().run(connection))
     if not len(interactions):
         raise NothingToLearn("there are no interactions")

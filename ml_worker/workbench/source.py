@@ -10,9 +10,9 @@ from scipy.sparse import csr_matrix
 from datasets.importing import opened
 from datasets.report import Tally
 from datasets.rows import ItemRow
-from ml_worker.dataset import strength
 from ml_worker.evaluation.cold import cold_items, cold_users
 from ml_worker.evaluation.splits import Protocol, Split, at_random, by_time, leave_last_out, replay
+from ml_worker.events import strength
 from ml_worker.recommenders.base import Progress
 from ml_worker.recommenders.interactions import Interactions
 
