@@ -187,10 +187,10 @@ def corrected(halved: NDArray[np.float32], change: Change, outline: Outline) -> 
     by_rows.data[half.indptr[1:] - 1] = 0  # of the extra diagonal the products are known exactly
     products = change.extra[:, None] * before
 
-    def add(some: slice) -> None:
-        for start in range(some.start, some.stop, _ROWS):
-            rows = slice(start, min(start + _ROWS, some.stop))
-            products[rows] += outline.products(by_rows[rows])
+    def add(part: slice) -> None:
+        for start in range(part.start, part.stop, _ROWS):
+            some = slice(start, min(start + _ROWS, part.stop))
+            products[some] += outline.products(by_rows[some])
 
     threads.in_halves(add, len(products))
     return _item_by_item(before, products, half, change.items)
@@ -234,9 +234,9 @@ def _item_by_item(
     weights = a / determinant
     across = (weights[:, None] * products[:, items]).T
 
-    def change(rows: slice) -> None:
-        for start in range(rows.start, rows.stop, _BLOCK):
-            some = slice(start, min(start + _BLOCK, rows.stop))
+    def change(part: slice) -> None:
+        for start in range(part.start, part.stop, _BLOCK):
+            some = slice(start, min(start + _BLOCK, part.stop))
             before[some] *= scale
             before[some] *= scale[items[some], None]
             before[some] -= weights[some, None] * products[some]
