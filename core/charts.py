@@ -14,6 +14,7 @@ HALF_LIFE_DAYS: Final = 7.0
 """After so long an event counts half for the trend; after eight times as long not at all."""
 
 # The trend is measured at the latest event: a data set of years ago still has one. Dislikes and bad ratings recommend nothing.
+# `date_part` counts in floating point, `extract` in numerics, which took a quarter longer in all.
 _COUNT = """
 WITH anchor AS (SELECT least(clock_timestamp(), max(occurred_at)) AS at FROM interactions),
 told AS (

@@ -38,7 +38,7 @@ def read_interactions(
     item_ids = [row[0] for row in connection.execute("SELECT id FROM items ORDER BY id")]
     columns = [np.concatenate(parts) for parts in zip(_NOTHING, *_stretches(connection, weights, user_ids, item_ids, report), strict=True)]
     users, items, strengths, times, ids = columns
-    order = _by_age(times, ids, after=after)
+    order = events.in_time((ids > after).astype(np.int64), times, ids)
     return Interactions(
         user_ids=tuple(user_ids),
         item_ids=tuple(item_ids),
@@ -72,14 +72,6 @@ def _stretches(
                 yield users, columns, events.strength(some.types, some.values, weights), some.times, some.ids
                 count += len(users)
             report(count)
-
-
-def _by_age(times: NDArray[np.int64], ids: NDArray[np.int64], *, after: int) -> NDArray[np.intp]:
-    """The places of the oldest first, of one moment by their ids; those with ids beyond `after` behind all others."""
-    is_by_id = bool((np.diff(ids) > 0).all())  # until events are changed; then one key is enough, and quicker than two
-    order = np.argsort(times, kind="stable") if is_by_id else np.lexsort((ids, times))
-    is_late = ids[order] > after
-    return np.concatenate([order[~is_late], order[is_late]])
 
 
 # In the order of the vocabularies above. Years are told by the decade.

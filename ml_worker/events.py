@@ -16,6 +16,7 @@ _ARRAY_HEADER: Final = 20
 """Bytes before the elements of a binary array of one dimension: dimensions, NULLs, type, length, first place."""
 _MICROSECONDS: Final = 1_000_000
 _SECONDS_TO_2000: Final = 946_684_800  # where PostgreSQL counts from
+_GREATEST: Final = 1 << 62
 _GATHERED: Final = """array_agg(item_id) AS items, array_agg(CASE type {numbered} END) AS types, array_agg(value::float4) AS values,
            array_agg(occurred_at) AS times, array_agg(id) AS ids"""
 _UNREAD: Final = ("int4", "float4", "timestamptz", "int8")
@@ -48,6 +49,19 @@ class Events(NamedTuple):
 def seconds(times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Microseconds since 2000 as seconds since 1970."""
     return (times + _MICROSECONDS // 2) // _MICROSECONDS + _SECONDS_TO_2000
+
+
+def in_time(groups: NDArray[np.int64], times: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The places of events in the order of their groups (0, 1, …), then of times, then of ids."""
+    if not len(ids):
+        return np.empty(0, dtype=np.intp)
+    further = np.diff(groups)
+    since = times - times.min()
+    span = int(since.max()) + 1
+    if ((further > 0) | (further == 0) & (np.diff(ids) > 0)).all() and span * (int(groups.max()) + 1) < _GREATEST:
+        # As the table mostly has them: one key, many times quicker than three.
+        return np.argsort(groups * span + since, kind="stable")
+    return np.lexsort((ids, times, groups))
 
 
 def gather(cursor: Cursor[Any], query: LiteralString, params: Mapping[str, Any], weights: Mapping[str, float]) -> list[Any]:

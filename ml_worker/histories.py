@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import Connection
 
 from ml_worker import events
 from ml_worker.events import Events
 from ml_worker.recommenders.interactions import Histories
-
-_GREATEST: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +56,13 @@ def read_histories(
     items = chain.from_iterable(row[1] for row in found)
     places = np.fromiter(map(columns.get, items, repeat(size)), dtype=np.int64, count=len(told.ids))
     owners = np.repeat(own, lengths)
-    order = _in_time(owners, told.times, told.ids)
+    order = events.in_time(owners, told.times, told.ids)
     known = order[places[order] < size]
     strengths, seconds = events.strength(told.types[known], told.values[known], weights), events.seconds(told.times[known])
     histories = Histories.from_events(owners[known], places[known], strengths, seconds, shape=(len(there), size))
     is_silent = np.diff(histories.offsets) == 0
     preferred = [tuple(chosen) if silent else () for (_, chosen), silent in zip(there, is_silent.tolist(), strict=True)]
     return UserHistories(list(rows_of), counts.tolist(), histories, preferred)
-
-
-def _in_time(owners: NDArray[np.int64], times: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The places of events, which are given owner by owner, in the order of owners, times and ids."""
-    if not len(ids):
-        return np.empty(0, dtype=np.intp)
-    came = np.diff(ids)[np.diff(owners) == 0]
-    since = times - times.min()
-    span = int(since.max()) + 1
-    if (came > 0).all() and span * (int(owners.max()) + 1) < _GREATEST:
-        # As the table mostly has them: one key, many times quicker than three.
-        return np.argsort(owners * span + since, kind="stable")
-    return np.lexsort((ids, times, owners))
 
 
 def session_histories(item_ids: Sequence[str], *, columns: Mapping[str, int]) -> UserHistories:

@@ -75,7 +75,8 @@ def _ordered(view: View, wanted: Narrowing, rules: Rules, offered: _Offered) -> 
     diversity = rules.diversity if wanted.diversity is None else wanted.diversity
     # A cap may leave out any number of the best, the same for each page.
     reach = count if cap is None else _FURTHEST
-    items, scores = best_first(offered.scores[None, :], count=len(offered.scores) if cap is not None else _FURTHEST)[0]
+    asked = len(offered.scores) if cap is not None else _FURTHEST if diversity else count
+    items, scores = best_first(offered.scores[None, :], count=asked)[0]
     if diversity:
         order = reranking.mixed(Ranking(items[:_FURTHEST], scores[:_FURTHEST]), categories, diversity, count=reach).items.tolist()
         order += items[_FURTHEST:].tolist()
