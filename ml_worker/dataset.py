@@ -20,7 +20,8 @@ _PAGES: Final = 512
 """So many pages of the table, some 50,000 interactions, are read at a time: whatever its size, little is in memory twice."""
 # The table from its first page to its last, neither sorted nor joined there: that took four times as long.
 _STRETCH = """
-SELECT array_agg(user_id), {events} FROM interactions WHERE ctid >= %(first)s::text::tid AND ctid < %(end)s::text::tid HAVING count(*) > 0
+SELECT string_agg(user_id, E'\\x1f'), {events} FROM interactions
+WHERE ctid >= %(first)s::text::tid AND ctid < %(end)s::text::tid HAVING count(*) > 0
 """
 
 
@@ -67,8 +68,8 @@ def _stretches(
             stretch = {"first": f"({first},0)", "end": f"({first + _PAGES},0)"}
             for owners, items, *told in events.gather(cursor, _STRETCH, stretch, weights):
                 some = Events.of([told])
-                users = np.fromiter(map(row_of.__getitem__, owners), dtype=np.int32, count=len(owners))
-                columns = np.fromiter(map(column_of.__getitem__, items), dtype=np.int32, count=len(items))
+                users = np.fromiter(map(row_of.__getitem__, events.split([owners])), dtype=np.int32, count=len(some.ids))
+                columns = np.fromiter(map(column_of.__getitem__, events.split([items])), dtype=np.int32, count=len(some.ids))
                 yield users, columns, events.strength(some.types, some.values, weights), some.times, some.ids
                 count += len(users)
             report(count)

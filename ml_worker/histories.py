@@ -1,8 +1,9 @@
-"""Reads the live histories of some users into the columns of a model: the database gathers them, arrays take them over."""
+"""Reads the live histories of some users into the columns of a model: the database joins them, arrays take them over."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,9 @@ class UserHistories:
 # Unsorted, for that takes PostgreSQL as long as all else here, and numpy a tenth of it. User by user, for the events of all of them at once
 # would be sorted together. Items go by their ids: to look up their numbers PostgreSQL would read the whole catalogue for every batch.
 _HISTORIES = """
-SELECT asked.user_id, told.*
-FROM unnest(%(user_ids)s::text[]) AS asked (user_id)
-CROSS JOIN LATERAL (
-    SELECT {events} FROM interactions WHERE interactions.user_id = asked.user_id HAVING count(*) > 0
-) AS told
+SELECT users.id, users.preferred_categories, told.*
+FROM users CROSS JOIN LATERAL (SELECT {events} FROM interactions WHERE interactions.user_id = users.id) AS told
+WHERE users.id = ANY (string_to_array(%(user_ids)s, E'\\x1f'))
 """
 
 
@@ -44,25 +43,21 @@ def read_histories(
 
     Items the model does not know are counted but have no column. Events are oldest first, as in `dataset.read_interactions`.
     """
-    there = connection.execute("SELECT id, preferred_categories FROM users WHERE id = ANY(%s) ORDER BY id", (list(user_ids),)).fetchall()
-    rows_of = {user_id: row for row, (user_id, _) in enumerate(there)}
     with connection.cursor(binary=True) as cursor:
-        found = events.gather(cursor, _HISTORIES, {"user_ids": list(rows_of)}, weights)
-    told = Events.of([row[2:] for row in found])
-    lengths = np.array([len(row[1]) for row in found], dtype=np.int64)
-    own = np.array([rows_of[row[0]] for row in found], dtype=np.int64)
-    counts = np.zeros(len(there), dtype=np.int64)
-    counts[own] = lengths
-    items = chain.from_iterable(row[1] for row in found)
-    places = np.fromiter(map(columns.get, items, repeat(size)), dtype=np.int64, count=len(told.ids))
-    owners = np.repeat(own, lengths)
+        # As one string, for a list is written by the client an element at a time.
+        there = sorted(events.gather(cursor, _HISTORIES, {"user_ids": events.joined(user_ids)}, weights), key=itemgetter(0))
+    active = [row for row in there if row[2] is not None]
+    told = Events.of([row[3:] for row in active])
+    counts = [len(row[3] or b"") for row in there]  # a type is a byte
+    owners = np.repeat(np.arange(len(there)), counts)
+    places = np.fromiter(map(columns.get, events.split(row[2] for row in active), repeat(size)), dtype=np.int64, count=len(owners))
     order = events.in_time(owners, told.times, told.ids)
     known = order[places[order] < size]
     strengths, seconds = events.strength(told.types[known], told.values[known], weights), events.seconds(told.times[known])
     histories = Histories.from_events(owners[known], places[known], strengths, seconds, shape=(len(there), size))
     is_silent = np.diff(histories.offsets) == 0
-    preferred = [tuple(chosen) if silent else () for (_, chosen), silent in zip(there, is_silent.tolist(), strict=True)]
-    return UserHistories(list(rows_of), counts.tolist(), histories, preferred)
+    preferred = [tuple(row[1]) if silent else () for row, silent in zip(there, is_silent.tolist(), strict=True)]
+    return UserHistories([row[0] for row in there], counts, histories, preferred)
 
 
 def session_histories(item_ids: Sequence[str], *, columns: Mapping[str, int]) -> UserHistories:
