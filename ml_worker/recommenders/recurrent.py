@@ -92,7 +92,7 @@ class Recurrent(Recommender):
         moments: int = WINDOWS * config.window
         memories: int = len(config.decays) * config.size
         # Of a batch the memories and layers there and back, and the scores; weights, gradients, two moments and what they are made with.
-        of_batch: int = moments * (6 * memories + 6 * config.hidden + 3 * config.negatives)
+        of_batch: int = moments * (4 * memories + 6 * config.hidden + 3 * config.negatives) + config.window**2 * len(config.decays)
         of_items: int = 6 * kept * config.size
         return 4 * (of_batch + of_items) + 16 * events
 

@@ -1,17 +1,18 @@
 """The network behind `recurrent`: what it says after a history, and the gradients of its loss, written out for plain arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 Array = NDArray[np.float32]
 Weights = dict[str, Array]
 """`items` [items × size] and `bias`; `hidden` [decays·size × hidden] and `hidden_bias`; `output` [hidden × size] and `output_bias`."""
 
 _EPSILON: Final = np.float32(1e-5)
+_STRETCH: Final = 1 << 15
+_BLOCK: Final = 64
 
 
 class Normal(NamedTuple):
@@ -66,42 +67,67 @@ def through_normal(normal: Normal, gradient: Array) -> Array:
     return passed
 
 
+def sigmoid(rows: Array) -> Array:
+    """1 / (1 + e⁻ˣ): `expit` of scipy takes several times as long, a number at a time."""
+    made = np.negative(rows)
+    with np.errstate(over="ignore"):  # e¹⁰⁰ is infinite, and 1 / ∞ what is meant
+        np.exp(made, out=made)
+    made += 1
+    return np.reciprocal(made, out=made)
+
+
 def shares(decays: Array, ages: NDArray[np.integer]) -> Array:
     """How much events count in the memories that fade by these decays [decays × ages]: (1 − γ)·γ^age."""
     counted: Array = (1 - decays[:, None]) * np.power(decays[:, None], ages[None, :].astype(np.float32))
     return counted
 
 
-def remembered(decays: Array, told: Array) -> Array:
-    """The memories after each step [steps × windows × decays × size] of what is told [steps × windows × size]."""
-    memories: Array = told[:, :, None, :] * (1 - decays)[:, None]
-    _fade(decays, memories)
-    return memories
+def fading(decays: Array, steps: int) -> Array:
+    """What is told in a step counts so much in each memory after each step [steps × steps·decays]; 0 in those before it.
+
+    The recurrence m ← γ·m + (1 − γ)·told as one matrix F: memories are Fᵀ·told, and the gradient by told is F·(that by the memories).
+    That is more arithmetic than going from step to step, and none of it small or waiting for memory.
+    """
+    ages = np.arange(steps)[None, :] - np.arange(steps)[:, None]
+    counted = np.where(ages[:, :, None] >= 0, (1 - decays) * np.power(decays, np.maximum(ages, 0)[:, :, None].astype(np.float32)), 0)
+    return counted.astype(np.float32).reshape(steps, steps * len(decays))
 
 
-def through_memories(decays: Array, gradient: Array) -> Array:
-    """The gradient by what was told, from the one by the memories after each step, which is written into."""
-    _fade(decays, gradient[::-1])
-    by_told: Array = (1 - decays[0]) * gradient[:, :, 0]
-    for number in range(1, len(decays)):  # one after the other: a product of tensors would copy them all
-        by_told += (1 - decays[number]) * gradient[:, :, number]
+def remembered(faded: Array, told: Array, lengths: NDArray[np.integer]) -> Array:
+    """The memories after each step [steps × decays·size] of what is told [steps × size] in windows of so many steps, one after the other.
+
+    `faded` is the `fading` of the longest of them, or of more steps.
+    """
+    decays = faded.shape[1] // faded.shape[0]
+    memories = np.empty((len(told) * decays, told.shape[1]), dtype=np.float32)
+    for begin, first, end in _blocks(lengths):
+        of_block = faded[: end - begin, (first - begin) * decays : (end - begin) * decays]
+        np.matmul(of_block.T, told[begin:end], out=memories[first * decays : end * decays])
+    return memories.reshape(len(told), -1)
+
+
+def through_memories(faded: Array, gradient: Array, lengths: NDArray[np.integer]) -> Array:
+    """The gradient by what was told [steps × size] from the one by the memories after each step [steps × decays·size]."""
+    decays = faded.shape[1] // faded.shape[0]
+    size = gradient.shape[1] // decays
+    by_told = np.zeros((len(gradient), size), dtype=np.float32)
+    by_memories = gradient.reshape(-1, size)
+    for begin, first, end in _blocks(lengths):
+        of_block = faded[: end - begin, (first - begin) * decays : (end - begin) * decays]
+        by_told[begin:end] += of_block @ by_memories[first * decays : end * decays]
     return by_told
 
 
-def _fade(decays: Array, memories: Array) -> None:
-    """To each step [steps × windows × decays × size] add what is left of the one before, which has that of its own before.
+def _blocks(lengths: NDArray[np.integer]) -> Iterator[tuple[int, int, int]]:
+    """Of windows, one after the other: where each begins, and where a block of its steps does and ends.
 
-    Within blocks first, in all of them at once, then from block to block: few operations on large arrays, for with two threads each
-    small one would wait for the interpreter's lock.
+    What is told after a block counts nothing in it: without blocks, half of the arithmetic would be with zeros.
     """
-    block = max(1, round(len(memories) ** 0.5))
-    for step in range(1, block):
-        later = memories[step::block]
-        later += decays[:, None] * memories[step - 1 :: block][: len(later)]
-    left = np.power(decays, np.arange(1, block + 1, dtype=np.float32)[:, None])[:, None, :, None]
-    for begin in range(block, len(memories), block):
-        of_block = memories[begin : begin + block]
-        of_block += left[: len(of_block)] * memories[begin - 1]
+    begin = 0
+    for length in lengths.tolist():
+        for first in range(begin, begin + length, _BLOCK):
+            yield begin, first, min(first + _BLOCK, begin + length)
+        begin += length
 
 
 def state_of(weights: Mapping[str, Array], latest: Array, memory: Array, kept: tuple[Array, Array] | None = None) -> State:
@@ -111,12 +137,12 @@ def state_of(weights: Mapping[str, Array], latest: Array, memory: Array, kept: t
     """
     before = memory @ weights["hidden"]
     before += weights["hidden_bias"]
-    gate = expit(before)
-    hidden = before * gate
+    gate = sigmoid(before)
+    hidden: Array = before * gate
     slope = gate * (1 + before - hidden)
     if kept is not None:
         hidden *= kept[0]
-    said = hidden @ weights["output"]
+    said: Array = hidden @ weights["output"]
     said += weights["output_bias"]
     if kept is not None:
         said *= kept[1]
@@ -152,8 +178,9 @@ def shared_out(weights: Mapping[str, Array], state: State, asked: Array) -> tupl
     Both are to be multiplied with what they are of: [asked × size] and [asked × decays·size].
     """
     latest: Array = (asked - asked.mean(axis=1, keepdims=True)) / state.normal.spread
-    memory: Array = (latest @ weights["output"].T * expit(state.before)) @ weights["hidden"].T
-    return latest, memory
+    before: Array = latest @ weights["output"].T
+    before *= sigmoid(state.before)
+    return latest, before @ weights["hidden"].T
 
 
 class Loss(NamedTuple):
@@ -196,20 +223,50 @@ def loss_of(weights: Mapping[str, Array], states: Array, right: NDArray[np.integ
 
 
 class Adam:
-    """Steps by the mean and the variance of the gradients so far (Kingma, Ba, "Adam", 2015)."""
+    """Steps by the mean and the variance of the gradients so far (Kingma, Ba, "Adam", 2015).
+
+    Stretch by stretch of the arrays, so that each stays in the cache from the gradient to the weights.
+    """
 
     def __init__(self, weights: Weights) -> None:
-        self._weights = weights
-        self._means = {name: np.zeros_like(array) for name, array in weights.items()}
-        self._squares = {name: np.zeros_like(array) for name, array in weights.items()}
+        self._weights = {name: array.reshape(-1) for name, array in weights.items()}
+        self._means = {name: np.zeros_like(array) for name, array in self._weights.items()}
+        self._squares = {name: np.zeros_like(array) for name, array in self._weights.items()}
         self._steps = 0
+        self.stretches: tuple[Stretch, ...] = tuple(
+            (name, slice(start, start + _STRETCH)) for name, array in self._weights.items() for start in range(0, len(array), _STRETCH)
+        )
 
-    def step(self, gradients: Mapping[str, Array], rate: float, *, mean: float = 0.9, square: float = 0.98) -> None:
-        """Change the weights in place."""
+    def begin(self, rate: float, *, mean: float = 0.9, square: float = 0.98) -> "Step":
+        """The next step: to be taken for each stretch once, by any thread."""
         self._steps += 1
-        size = np.float32(rate * np.sqrt(1 - square**self._steps) / (1 - mean**self._steps))
-        for name, gradient in gradients.items():
-            means, squares = self._means[name], self._squares[name]
-            means += np.float32(1 - mean) * (gradient - means)
-            squares += np.float32(1 - square) * (np.square(gradient) - squares)
-            self._weights[name] -= size * means / (np.sqrt(squares) + np.float32(1e-8))
+        size = rate * np.sqrt(1 - square**self._steps) / (1 - mean**self._steps)
+        return Step(*(np.float32(factor) for factor in (size, mean, square)))
+
+    def take(self, step: "Step", stretch: "Stretch", gradients: Sequence[Weights], shares: Array) -> None:
+        """Change the weights of a stretch in place by the sum of these gradients, each times its share."""
+        name, here = stretch
+        weights, means, squares = (arrays[name][here] for arrays in (self._weights, self._means, self._squares))
+        gradient, scratch = shares[0] * gradients[0][name].reshape(-1)[here], np.empty_like(weights)
+        for of_part, share in zip(gradients[1:], shares[1:], strict=True):
+            gradient += np.multiply(of_part[name].reshape(-1)[here], share, out=scratch)
+        means *= step.mean
+        means += np.multiply(gradient, 1 - step.mean, out=scratch)
+        squares *= step.square
+        squares += np.multiply(np.square(gradient, out=gradient), 1 - step.square, out=scratch)
+        np.sqrt(squares, out=scratch)
+        scratch += np.float32(1e-8)
+        np.divide(means, scratch, out=scratch)
+        weights -= np.multiply(scratch, step.size, out=scratch)
+
+
+Stretch = tuple[str, slice]
+"""Some numbers of one array."""
+
+
+class Step(NamedTuple):
+    """How far a step of Adam goes, and what is left of the mean and of the squares."""
+
+    size: np.float32
+    mean: np.float32
+    square: np.float32

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ml_worker.recommenders import recurrent_network as network
 from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.recurrent import Recurrent
-from ml_worker.recommenders.recurrent_training import Candidates, Latest, Sequences, Training
+from ml_worker.recommenders.recurrent_training import Candidates, Latest, Sequences, Training, Windows
 from ml_worker.recommenders.registry import load_recommender
 from ml_worker.recommenders.state import DamagedModel, pack
 
@@ -51,15 +51,14 @@ def test_gradients_are_those_of_the_loss(negatives):
     weights = {name: array + np.float32(0.1) * random.standard_normal(array.shape, dtype=np.float32) for name, array in weights.items()}
     training = Training(config, weights, np.arange(1, 10), random)
     candidates: Candidates = training._candidates()
-    items = random.integers(0, 9, (7, 4))
-    items[4:, 1] = -1
-    _, gradients = training._gradients(items, candidates, random)
+    windows = Windows(random.integers(0, 9, 30), starts=np.array([2, 9, 20]), steps=np.array([6, 3, 1]))
+    _, gradients = training._gradients(windows, candidates, random)
     for name, array in weights.items():
         direction = random.standard_normal(array.shape, dtype=np.float32)
         losses = []
         for far in (1e-2, -1e-2):
             weights[name] = array + np.float32(far) * direction
-            losses.append(training._gradients(items, candidates, random)[0])
+            losses.append(training._gradients(windows, candidates, random)[0])
         weights[name] = array
         assert (losses[0] - losses[1]) / 2e-2 == pytest.approx(float((gradients[name] * direction).sum()), rel=0.02, abs=2e-3), name
 
@@ -69,24 +68,33 @@ def test_the_state_of_a_user_is_the_one_that_was_trained(drawn):
     model = fitted(drawn)
     items = np.array([3, 7, 3, 11, 20])
     told = network.normalized(model._weights["items"][items]).rows
-    memories = network.remembered(model._decays, told[:, None, :])
+    memories = network.remembered(network.fading(model._decays, len(items)), told, np.array([len(items)]))
     for length in range(1, len(items) + 1):
         asked = Histories.from_events([0] * length, model._columns[items[:length]], [1.0] * length, range(length), shape=(1, 40))
-        state = network.state_of(model._weights, model._weights["items"][items[length - 1 : length]], memories[length - 1].reshape(1, -1))
+        state = network.state_of(model._weights, model._weights["items"][items[length - 1 : length]], memories[length - 1 : length])
         answers = state.normal.rows @ model._weights["items"].T + model._weights["bias"]
         scores = model.scores(asked)[0, model._columns]
         assert scores - scores.min() == pytest.approx(answers[0] - answers.min(), abs=1e-4)
 
 
-@given(steps=st.integers(1, 50))
-def test_memories_fade_from_step_to_step(steps):
-    """Block by block as one after the other."""
+@given(lengths=st.lists(st.integers(1, 150), min_size=1, max_size=3), seed=st.integers(0, 99))
+def test_memories_fade_from_step_to_step_of_each_window(lengths, seed):
+    """By one matrix as one after the other, and the gradient by what is told likewise."""
+    random = np.random.default_rng(seed)
     decays = np.array([0.0, 0.6, 0.98], dtype=np.float32)
-    told = np.random.default_rng(steps).standard_normal((steps, 2, 3), dtype=np.float32)
-    expected = np.zeros((2, 3, 3), dtype=np.float32)
-    for step, memories in enumerate(network.remembered(decays, told)):
-        expected = decays[:, None] * expected + (1 - decays)[:, None] * told[step][:, None, :]
-        assert memories == pytest.approx(expected, abs=1e-5)
+    faded = network.fading(decays, 150)
+    told = random.standard_normal((sum(lengths), 3), dtype=np.float32)
+    memories = network.remembered(faded, told, np.array(lengths))
+    towards = random.standard_normal(memories.shape, dtype=np.float32)
+    by_told = network.through_memories(faded, towards, np.array(lengths))
+    for window in np.split(np.arange(len(told)), np.cumsum(lengths)[:-1]):
+        expected, gradient = np.zeros((3, 3), dtype=np.float32), np.zeros((3, 3), dtype=np.float32)
+        for step in window:
+            expected = decays[:, None] * expected + (1 - decays)[:, None] * told[step]
+            assert memories[step] == pytest.approx(expected.ravel(), abs=1e-5)
+        for step in window[::-1]:
+            gradient = decays[:, None] * gradient + towards[step].reshape(3, 3)
+            assert by_told[step] == pytest.approx((1 - decays) @ gradient, abs=1e-4)
 
 
 def test_contributions_add_up_to_the_score(drawn):
