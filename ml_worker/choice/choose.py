@@ -19,6 +19,7 @@ from ml_worker.recommenders.interactions import Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
 from ml_worker.recommenders.popular import Popular
 from ml_worker.recommenders.rerank import Early, Examples, Rerank, make_examples, mixed, said_of, train_trees
+from ml_worker.recommenders.threads import both
 
 BUDGET_SECONDS: Final = 240.0
 """When no time is given. What is begun is finished, and the chosen model is trained afterwards."""
@@ -192,18 +193,18 @@ def _second_stage(trials: Trials, weights: Mapping[str, float], asked: _Asked, c
 
 
 def _crossed(examples: Examples, halves: NDArray[np.integer], config: Rerank.Config, progress: Progress) -> NDArray[np.float32] | None:
-    """What trees say of the questions they were not trained on [questions × candidates]."""
+    """What trees say of the questions they were not trained on [questions × candidates]; both halves learn at the same time."""
+
+    def of_half(half: int) -> NDArray[np.float32] | None:
+        learnt, asked = (examples.take(np.flatnonzero(is_meant)) for is_meant in (halves != half, halves == half))
+        text = train_trees(learnt, config, progress if half == 0 else ignore)
+        return said_of(text, asked) if len(text) else None
+
     said = np.empty(examples.base.shape, dtype=np.float32)
-    for half in (0, 1):
-
-        def told(done: float, note: str, half: int = half) -> None:
-            progress((half + done) / 2, note)
-
-        text = train_trees(examples.take(np.flatnonzero(halves != half)), config, told)
-        if not len(text):
+    for half, of_asked in enumerate(both(lambda: of_half(0), lambda: of_half(1))):
+        if of_asked is None:
             return None
-        rows = np.flatnonzero(halves == half)
-        said[rows] = said_of(text, examples.take(rows))
+        said[halves == half] = of_asked
     return said
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ml_worker.recommenders.answers import Answer
-from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender
+from ml_worker.recommenders.base import Arrays, Layout, Progress, Recommender, ignore
 from ml_worker.recommenders.blend import Blend, Part, standardized
 from ml_worker.recommenders.blend_answers import Asked, BlendAnswer, Keeping
 from ml_worker.recommenders.features import STATISTICS, feature_count, features, item_statistics
@@ -16,6 +16,7 @@ from ml_worker.recommenders.interactions import Histories, Interactions
 from ml_worker.recommenders.lessons import Lesson, NoLesson, Task, make_lesson
 from ml_worker.recommenders.selection import NOT_OFFERED
 from ml_worker.recommenders.state import DamagedModel, State
+from ml_worker.recommenders.threads import both
 from ml_worker.recommenders.updating import Earlier
 
 if TYPE_CHECKING:
@@ -69,18 +70,21 @@ class Rerank(Recommender):
         self._early = early
 
     def _fit(self, interactions: Interactions, progress: Progress) -> Arrays:
-        config = self.config
-        trees, early = np.empty(0, dtype=np.uint8), None
+        config, first = self.config, Blend(self.config.first())
         try:
             lesson = make_lesson(interactions, config.task, share=config.share, depth=config.depth, seed=config.seed)
-            early = self._without(lesson, interactions, progress)
-            examples = make_examples(early, lesson.sample(config.questions, config.seed), config)
-            progress(0.5, f"{len(examples.lengths)} questions asked")
-            trees = train_trees(examples, config, lambda done, note: progress(0.5 + 0.2 * done, note))
         except NoLesson as reason:
-            progress(0.7, f"no second stage: {reason}")
-        first = Blend(config.first())
-        first.fit(interactions, progress=lambda done, note: progress(0.7 + 0.3 * done, note), start=early)
+            progress(0.0, f"no second stage: {reason}")
+            first.fit(interactions, progress=progress)
+            return _arrays(first, np.empty(0, dtype=np.uint8), interactions)
+        early = self._without(lesson, interactions, progress)
+        examples = make_examples(early, lesson.sample(config.questions, config.seed), config)
+        progress(0.5, f"{len(examples.lengths)} questions asked")
+        # At the same time: trees, and most parts, are arithmetic in one thread.
+        _, trees = both(
+            lambda: first.fit(interactions, progress=lambda done, note: progress(0.5 + 0.5 * done, note), start=early),
+            lambda: train_trees(examples, config, ignore),
+        )
         return _arrays(first, trees, interactions)
 
     def _without(self, lesson: Lesson, interactions: Interactions, progress: Progress) -> Blend:
@@ -104,7 +108,7 @@ class Rerank(Recommender):
         blend: int = Blend.predicted_bytes(config.first(), users=users, items=items, events=events)
         asked: int = min(config.questions, users * config.depth if config.task == "next" else users)
         table: int = 5 * asked * config.candidates * feature_count(len(config.parts))
-        return max(blend, table) + 8 * _TILE_QUESTIONS * items * (len(config.parts) + 2)
+        return blend + table + 8 * _TILE_QUESTIONS * items * (len(config.parts) + 2)
 
     def _layout(self, items: int) -> Layout:
         blend = {"popularity": ((items,), np.float32), **Blend(self.config.first())._layout(items)}

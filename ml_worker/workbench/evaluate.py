@@ -21,7 +21,7 @@ from ml_worker.workbench.report import Report, make_report
 from ml_worker.workbench.source import DESCRIPTIONS, PROTOCOLS, AnySplit, divide, read_interactions
 from ml_worker.workbench.writing import choices, terminal_table, write_json, write_lists, write_markdown
 
-CHOICE_SECONDS: Final = 420.0
+CHOICE_SECONDS: Final = 360.0
 """With reading, the training of what was chosen and the lists it stays under a quarter of an hour for a million events on two cores, also
 where others use them too."""
 
