@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.list_ids import Origin
+from core.list_ids import Origin, new_list_ids
 from core.lists import ComputedList
 from ml_worker import reranking
 from ml_worker.explaining import Chosen, explained
@@ -41,8 +41,10 @@ def _lists(look: Look) -> Iterator[ComputedList]:
     for start in range(0, count, step):
         tile = _Tile.of(look, slice(start, min(start + step, count)))
         is_cold = ~tile.answer.is_personal
-        for row, entries in enumerate(explained(view.catalogue, view.is_new, tile.chosen())):
-            yield view.made_list(start + row, look.origin, entries, is_cold=bool(is_cold[row]))
+        of_users = explained(view.catalogue, view.is_new, tile.chosen())
+        list_ids = new_list_ids(look.origin, len(of_users))
+        for row, (list_id, entries, cold) in enumerate(zip(list_ids, of_users, is_cold.tolist(), strict=True), start):
+            yield view.made_list(row, list_id, entries, is_cold=cold)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

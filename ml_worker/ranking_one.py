@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.list_ids import Origin
+from core.list_ids import Origin, new_list_id
 from core.lists import ComputedList
 from core.messages import RankPayload
 from core.narrowing import MAX_COUNT, MAX_OFFSET, Narrowing
@@ -45,7 +45,7 @@ def answered(view: View, payload: RankPayload, rules: Rules, origin: Origin) -> 
     ordered = _ordered(view, wanted, rules, _Offered(allowed, scores, profile))
     shown = ordered.ranking
     (entries,) = explained(view.catalogue, view.is_new, Chosen(answer, shown.items[None, :], shown.scores[None, :], profile[None, :]))
-    return Ranked(view.made_list(0, origin, entries, is_cold=not is_personal), ordered.hints)
+    return Ranked(view.made_list(0, new_list_id(origin), entries, is_cold=not is_personal), ordered.hints)
 
 
 class _Offered(NamedTuple):

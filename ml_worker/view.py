@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.entries import Entries
-from core.list_ids import Origin, new_list_id
 from core.lists import ComputedList
 from ml_worker import reranking
 from ml_worker.catalogue import Catalogue
@@ -65,11 +65,11 @@ class View:
         merged: list[int] = np.concatenate([scored, strangers])[np.argsort(turns, kind="stable")].tolist()
         return merged
 
-    def made_list(self, row: int, origin: Origin, entries: Entries, *, is_cold: bool) -> ComputedList:
+    def made_list(self, row: int, list_id: UUID, entries: Entries, *, is_cold: bool) -> ComputedList:
         """The list of the user in a row of the histories."""
         return ComputedList(
             user_id=self.read.user_ids[row],
-            list_id=new_list_id(origin),
+            list_id=list_id,
             model_version_id=self.model.version_id,
             entries=entries,
             is_cold=is_cold,
