@@ -20,7 +20,7 @@ _PAGES: Final = 512
 """So many pages of the table, some 50,000 interactions, are read at a time: whatever its size, little is in memory twice."""
 # The table from its first page to its last, neither sorted nor joined there: that took four times as long.
 _STRETCH = """
-SELECT string_agg(user_id, E'\\x1f'), {events} FROM interactions
+SELECT string_agg(user_id, %(separator)s), {events} FROM interactions
 WHERE ctid >= %(first)s::text::tid AND ctid < %(end)s::text::tid HAVING count(*) > 0
 """
 

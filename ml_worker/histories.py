@@ -32,7 +32,7 @@ class UserHistories:
 _HISTORIES = """
 SELECT users.id, users.preferred_categories, told.*
 FROM users CROSS JOIN LATERAL (SELECT {events} FROM interactions WHERE interactions.user_id = users.id) AS told
-WHERE users.id = ANY (string_to_array(%(user_ids)s, E'\\x1f'))
+WHERE users.id = ANY (string_to_array(%(user_ids)s, %(separator)s))
 """
 
 

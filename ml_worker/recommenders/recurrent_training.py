@@ -148,11 +148,12 @@ class Training:
         seeds = self._random.spawn(len(parts))
         found = list(self._threads.map(lambda part, random: self._gradients(part, candidates, random), parts, seeds))
         counts = np.array([part.steps.sum() for part in parts])
-        gradients, step = [of_part for _, of_part in found], self._adam.begin(rate)
+        gradients, shares = [of_part for _, of_part in found], (counts / counts.sum()).astype(np.float32)
+        step = self._adam.begin(rate)
 
         def take(first: int) -> None:
             for stretch in self._adam.stretches[first::_THREADS]:
-                self._adam.take(step, stretch, gradients, (counts / counts.sum()).astype(np.float32))
+                self._adam.take(step, stretch, gradients, shares)
 
         list(self._threads.map(take, range(_THREADS)))
         return float(np.average([loss for loss, _ in found], weights=counts))
