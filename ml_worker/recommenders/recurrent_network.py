@@ -100,33 +100,33 @@ def remembered(faded: Array, told: Array, lengths: NDArray[np.integer]) -> Array
     """
     decays = faded.shape[1] // faded.shape[0]
     memories = np.empty((len(told) * decays, told.shape[1]), dtype=np.float32)
-    for begin, first, end in _blocks(lengths):
-        of_block = faded[: end - begin, (first - begin) * decays : (end - begin) * decays]
-        np.matmul(of_block.T, told[begin:end], out=memories[first * decays : end * decays])
+    for of_block, met, after in _blocks(faded, lengths):
+        np.matmul(of_block.T, told[met], out=memories[after])
     return memories.reshape(len(told), -1)
 
 
 def through_memories(faded: Array, gradient: Array, lengths: NDArray[np.integer]) -> Array:
     """The gradient by what was told [steps × size] from the one by the memories after each step [steps × decays·size]."""
-    decays = faded.shape[1] // faded.shape[0]
-    size = gradient.shape[1] // decays
+    size = gradient.shape[1] * faded.shape[0] // faded.shape[1]
     by_told = np.zeros((len(gradient), size), dtype=np.float32)
     by_memories = gradient.reshape(-1, size)
-    for begin, first, end in _blocks(lengths):
-        of_block = faded[: end - begin, (first - begin) * decays : (end - begin) * decays]
-        by_told[begin:end] += of_block @ by_memories[first * decays : end * decays]
+    for of_block, met, after in _blocks(faded, lengths):
+        by_told[met] += of_block @ by_memories[after]
     return by_told
 
 
-def _blocks(lengths: NDArray[np.integer]) -> Iterator[tuple[int, int, int]]:
-    """Of windows, one after the other: where each begins, and where a block of its steps does and ends.
+def _blocks(faded: Array, lengths: NDArray[np.integer]) -> Iterator[tuple[Array, slice, slice]]:
+    """Of the steps of windows, one after the other, a block at a time: its part of the matrix, the steps that count in it, which are those
+    from the beginning of the window, and the memories after its own [steps·decays].
 
     What is told after a block counts nothing in it: without blocks, half of the arithmetic would be with zeros.
     """
-    begin = 0
+    decays, begin = faded.shape[1] // faded.shape[0], 0
     for length in lengths.tolist():
-        for first in range(begin, begin + length, _BLOCK):
-            yield begin, first, min(first + _BLOCK, begin + length)
+        for first in range(0, length, _BLOCK):
+            end = min(first + _BLOCK, length)
+            of_block = faded[:end, first * decays : end * decays]
+            yield of_block, slice(begin, begin + end), slice((begin + first) * decays, (begin + end) * decays)
         begin += length
 
 
@@ -222,6 +222,18 @@ def loss_of(weights: Mapping[str, Array], states: Array, right: NDArray[np.integ
     return Loss(value, by_state, pulled[:, None] * states, pulled, scores.T @ states, scores.sum(axis=0))
 
 
+Stretch = tuple[str, slice]
+"""Some numbers of one array."""
+
+
+class Step(NamedTuple):
+    """How far a step of Adam goes, and what is left of the mean and of the squares."""
+
+    size: np.float32
+    mean: np.float32
+    square: np.float32
+
+
 class Adam:
     """Steps by the mean and the variance of the gradients so far (Kingma, Ba, "Adam", 2015).
 
@@ -237,13 +249,13 @@ class Adam:
             (name, slice(start, start + _STRETCH)) for name, array in self._weights.items() for start in range(0, len(array), _STRETCH)
         )
 
-    def begin(self, rate: float, *, mean: float = 0.9, square: float = 0.98) -> "Step":
+    def begin(self, rate: float, *, mean: float = 0.9, square: float = 0.98) -> Step:
         """The next step: to be taken for each stretch once, by any thread."""
         self._steps += 1
         size = rate * np.sqrt(1 - square**self._steps) / (1 - mean**self._steps)
         return Step(*(np.float32(factor) for factor in (size, mean, square)))
 
-    def take(self, step: "Step", stretch: "Stretch", gradients: Sequence[Weights], shares: Array) -> None:
+    def take(self, step: Step, stretch: Stretch, gradients: Sequence[Weights], shares: Array) -> None:
         """Change the weights of a stretch in place by the sum of these gradients, each times its share."""
         name, here = stretch
         weights, means, squares = (arrays[name][here] for arrays in (self._weights, self._means, self._squares))
@@ -258,15 +270,3 @@ class Adam:
         scratch += np.float32(1e-8)
         np.divide(means, scratch, out=scratch)
         weights -= np.multiply(scratch, step.size, out=scratch)
-
-
-Stretch = tuple[str, slice]
-"""Some numbers of one array."""
-
-
-class Step(NamedTuple):
-    """How far a step of Adam goes, and what is left of the mean and of the squares."""
-
-    size: np.float32
-    mean: np.float32
-    square: np.float32

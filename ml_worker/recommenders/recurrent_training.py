@@ -97,9 +97,11 @@ class Windows(NamedTuple):
     starts: NDArray[np.int64]  # [windows] in `items`
     steps: NDArray[np.int64]  # [windows] how many
 
-    def every_other(self, first: int) -> "Windows":
-        """Every second window, from the first or from the second one."""
-        return self._replace(starts=self.starts[first::2], steps=self.steps[first::2])
+    def dealt(self, hands: int) -> list["Windows"]:
+        """Dealt out in turn to at most so many; nobody gets none."""
+        return [
+            self._replace(starts=self.starts[first::hands], steps=self.steps[first::hands]) for first in range(min(hands, len(self.starts)))
+        ]
 
     def steps_and_next(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The item of each step, one window after the other, and the item that comes after it."""
@@ -144,7 +146,7 @@ class Training:
     def _step(self, windows: "Windows", rate: float) -> float:
         """One step by the gradients of a batch, half of it in each thread; the mean loss."""
         candidates = self._candidates()
-        parts = [part for part in map(windows.every_other, range(_THREADS)) if len(part.starts)]
+        parts = windows.dealt(_THREADS)
         seeds = self._random.spawn(len(parts))
         found = list(self._threads.map(lambda part, random: self._gradients(part, candidates, random), parts, seeds))
         counts = np.array([part.steps.sum() for part in parts])
